@@ -1,0 +1,56 @@
+"""Every exception that Tessenger raises on purpose, and the exit status each one ends a program with. Pure."""
+
+from __future__ import annotations
+
+
+class TessengerError(Exception):
+    """Base of all expected failures: its text is written for the person who reads it, without a traceback."""
+
+    exit_status = 1
+
+
+class UsageError(TessengerError):
+    """The command line is wrong."""
+
+    exit_status = 2
+
+
+class ConfigError(TessengerError):
+    """A config file, an environment variable or an option has a value that is not allowed."""
+
+    exit_status = 2
+
+
+class CannotStart(TessengerError):
+    """A role of the server cannot do its work here (port taken, data directory in use, journal unreadable).
+
+    The supervisor stops the whole server with the reason instead of starting the role again.
+    """
+
+    exit_status = 3
+
+
+class JournalError(CannotStart):
+    """The journal is corrupt, of a newer version, or cannot be written."""
+
+
+class CredentialsError(TessengerError):
+    """credentials.txt cannot be read or has a line that makes no sense."""
+
+    exit_status = 4
+
+
+class InvalidName(TessengerError):
+    """A name of a user or group has characters that are not allowed, or is too long or empty."""
+
+
+class WireError(TessengerError):
+    """A line from the other side is no valid message."""
+
+
+class ConnectionFailed(TessengerError):
+    """The client cannot reach the server, or the server's identity is not what it was."""
+
+
+class TransferError(TessengerError):
+    """A file cannot be sent or received; the text says why."""

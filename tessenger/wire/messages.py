@@ -1,0 +1,411 @@
+"""Every message between client and server, as a typed struct. Pure.
+
+One JSON object a line; `type` is the tag. Requests go to the server and carry `id`; answers carry it as `re`;
+events come by themselves. Unknown fields are skipped, so fields can be added. docs/protocol.md has an example of each,
+which a test decodes with the unions at the end of this module.
+
+Times (`at`, `since`) are Unix milliseconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+PROTOCOL = 1
+"""Version of this protocol; a server refuses a client that asks for another."""
+
+Id = Annotated[int, Meta(ge=0, le=2**53)]
+"""A request id: rises within a session. 2**53: the largest integer that every JSON reader keeps exact."""
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+ShortText = Annotated[str, Meta(max_length=255)]
+TransferId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+"""Sixteen hexadecimal digits, chosen by the sender at random: also the UDP session id."""
+
+PublicKey = Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{43}$")]
+"""A raw X25519 public key of 32 bytes, base64url without padding."""
+
+
+class Request(Struct, tag_field="type", frozen=True, gc=False):
+    """What a client asks."""
+
+
+# ---- requests ----
+
+
+class Login(Request, tag="login", frozen=True, gc=False):
+    """Sign in. `udp_host` and `udp_port` are what others are told to send files to; host "" means the address seen.
+
+    `after`: the last sequence number that this client has shown, when it keeps one.
+    """
+
+    id: Id
+    user: str
+    password: str
+    udp_port: Port = 0
+    udp_host: ShortText = ""
+    protocol: int = PROTOCOL
+    after: Id | None = None
+
+
+class Resume(Request, tag="resume", frozen=True, gc=False):
+    """Take up a session whose connection broke; `after` is the last sequence number received."""
+
+    id: Id
+    token: ShortText
+    after: Id
+    protocol: int = PROTOCOL
+
+
+class MsgTo(Request, tag="msgto", frozen=True, gc=False):
+    """A private message."""
+
+    id: Id
+    to: str
+    text: str
+
+
+class GroupMsg(Request, tag="groupmsg", frozen=True, gc=False):
+    """A message to a group that the sender is a member of."""
+
+    id: Id
+    group: str
+    text: str
+
+
+class ActiveUser(Request, tag="activeuser", frozen=True, gc=False):
+    """Who is online."""
+
+    id: Id
+
+
+class CreateGroup(Request, tag="creategroup", frozen=True, gc=False):
+    """Make a group; the creator is always a member."""
+
+    id: Id
+    group: str
+    members: list[str] = []
+
+
+class JoinGroup(Request, tag="joingroup", frozen=True, gc=False):
+    """Become a member of a group."""
+
+    id: Id
+    group: str
+
+
+class P2PVideo(Request, tag="p2pvideo", frozen=True, gc=False):
+    """Offer a file to someone. `key` is the sender's ephemeral public key, from its UDP process."""
+
+    id: Id
+    to: str
+    transfer: TransferId
+    name: str
+    size: Annotated[int, Meta(ge=0, le=2**62)]
+    key: PublicKey
+
+
+class Accept(Request, tag="accept", frozen=True, gc=False):
+    """Take the file that `to` offered. `key` is the receiver's ephemeral public key."""
+
+    id: Id
+    to: str
+    transfer: TransferId
+    key: PublicKey
+
+
+class Reject(Request, tag="reject", frozen=True, gc=False):
+    """Refuse the file that `to` offered."""
+
+    id: Id
+    to: str
+    transfer: TransferId
+    reason: ShortText = ""
+
+
+class Cancel(Request, tag="cancel", frozen=True, gc=False):
+    """Give a transfer with `to` up, from either side, at any time."""
+
+    id: Id
+    to: str
+    transfer: TransferId
+    reason: ShortText = ""
+
+
+class Names(Request, tag="names", frozen=True, gc=False):
+    """The names that can be completed: users online and groups. Asked by programs, so no line on the console."""
+
+    id: Id
+
+
+class Ping(Request, tag="ping", frozen=True, gc=False):
+    """Is the worker alive: answered at once, before requests that came earlier."""
+
+    id: Id
+
+
+class Sync(Request, tag="sync", frozen=True, gc=False):
+    """A barrier: answered after every event that was ordered before it."""
+
+    id: Id
+
+
+class Seen(Request, tag="seen", frozen=True, gc=False):
+    """Everything up to `seq` was shown to the person. Has no answer."""
+
+    seq: Id
+
+
+class Logout(Request, tag="logout", frozen=True, gc=False):
+    """End the session."""
+
+    id: Id
+
+
+AnyRequest = (
+    Login | Resume | MsgTo | GroupMsg | ActiveUser | CreateGroup | JoinGroup | P2PVideo | Accept | Reject | Cancel
+    | Names | Ping | Sync | Seen | Logout
+)  # fmt: skip
+
+
+# ---- answers ----
+
+DeniedCode = Literal[
+    "invalid_password",  # wrong user or password
+    "blocked_now",  # that was one attempt too many: the account is blocked from here on
+    "blocked",  # the account is blocked, the password was not looked at
+    "session_expired",  # the token to resume is unknown, too old or void
+    "protocol",  # a version of the protocol that this server does not speak
+    "unavailable",  # the server cannot sign anyone in at this moment
+]
+
+ErrorCode = Literal[
+    "bad_request",  # no valid request
+    "line_too_long",
+    "not_signed_in",
+    "already_signed_in",
+    "bad_name",
+    "name_taken",  # a group named like a user
+    "unknown_user",
+    "not_online",
+    "to_self",
+    "empty_text",
+    "text_too_long",
+    "group_exists",
+    "unknown_group",
+    "not_member",
+    "already_member",
+    "too_many_members",
+    "not_done",  # an old request id without a trace: it was not carried out and will not be
+    "unavailable",  # a part of the server that this request needs is being replaced
+    "too_many_bad_lines",
+    "too_slow",  # the reader does not keep up with its queue
+    "login_timeout",
+    "server_full",
+    "too_many_connections",
+    "removed",  # the account was taken out of the credentials
+]
+
+
+class Answer(Struct, tag_field="type", frozen=True, gc=False):
+    """What the server says about a request (`re`), or an event."""
+
+
+class Limits(Struct, frozen=True, gc=False):
+    """What the server allows, so that a client can tell people before it sends. Bytes, but for `group_members`."""
+
+    line_bytes: int
+    text_bytes: int
+    group_members: int
+
+
+class Welcome(Answer, tag="welcome", frozen=True, gc=False):
+    """Signed in, or resumed. Events with numbers up to `seq` that were missed follow first, then live ones."""
+
+    re: Id
+    user: str
+    token: str
+    seq: int
+    limits: Limits
+    protocol: int = PROTOCOL
+    features: list[str] = []
+
+
+class Denied(Answer, tag="denied", frozen=True, gc=False):
+    """Not signed in. After `blocked_now` and `blocked` the server closes the connection."""
+
+    re: Id
+    code: DeniedCode
+    text: str
+
+
+class Error(Answer, tag="error", frozen=True, gc=False):
+    """A request was not carried out; without `re` it concerns the connection, which may then be closed."""
+
+    code: ErrorCode
+    text: str
+    re: Id | None = None
+
+
+class Sent(Answer, tag="sent", frozen=True, gc=False):
+    """The message is in the journal."""
+
+    re: Id
+    seq: int
+    at: int
+
+
+class UserLine(Struct, frozen=True, gc=False):
+    """Someone who is online; where they take files, and since when they are there."""
+
+    user: str
+    ip: str
+    udp_port: int
+    since: int
+
+
+class ActiveUsers(Answer, tag="activeusers", frozen=True, gc=False, omit_defaults=True):
+    """Who is online, in the order of sign-in. Long lists come in several answers, all but the last with `more`."""
+
+    re: Id
+    users: list[UserLine]
+    more: bool = False
+
+
+class Created(Answer, tag="created", frozen=True, gc=False):
+    """The group exists now, with these members."""
+
+    re: Id
+    group: str
+    members: list[str]
+
+
+class Joined(Answer, tag="joined", frozen=True, gc=False, omit_defaults=True):
+    """You are a member now, among these. Long lists come in several answers."""
+
+    re: Id
+    group: str
+    members: list[str]
+    more: bool = False
+
+
+class NamesAnswer(Answer, tag="names", frozen=True, gc=False, omit_defaults=True):
+    """The names of the users online and of the groups. Long lists come in several answers."""
+
+    re: Id
+    users: list[str] = []
+    groups: list[str] = []
+    more: bool = False
+
+
+class Offered(Answer, tag="offered", frozen=True, gc=False):
+    """The offer of a file, or an answer to one, is on its way to the other client."""
+
+    re: Id
+    transfer: str
+
+
+class Pong(Answer, tag="pong", frozen=True, gc=False):
+    """The worker is alive."""
+
+    re: Id
+
+
+class Synced(Answer, tag="synced", frozen=True, gc=False):
+    """Every event that was ordered before the `sync` has been sent."""
+
+    re: Id
+
+
+class Bye(Answer, tag="bye", frozen=True, gc=False):
+    """Signed out; the server closes the connection."""
+
+    re: Id
+
+
+# ---- events ----
+
+
+class Message(Answer, tag="message", frozen=True, gc=False):
+    """A private message for you."""
+
+    seq: int
+    sender: str = field(name="from")
+    text: str
+    at: int
+
+
+class GroupMessage(Answer, tag="groupmessage", frozen=True, gc=False):
+    """A message in one of your groups."""
+
+    seq: int
+    group: str
+    sender: str = field(name="from")
+    text: str
+    at: int
+
+
+class Offer(Answer, tag="offer", frozen=True, gc=False):
+    """Someone offers you a file, and takes datagrams at `host`:`port`."""
+
+    seq: int
+    at: int
+    sender: str = field(name="from")
+    transfer: str
+    name: str
+    size: int
+    key: str
+    host: str
+    port: int
+
+
+class Accepted(Answer, tag="accepted", frozen=True, gc=False):
+    """Your offer was accepted; the receiver takes datagrams at `host`:`port`."""
+
+    seq: int
+    at: int
+    sender: str = field(name="from")
+    transfer: str
+    key: str
+    host: str
+    port: int
+
+
+class Rejected(Answer, tag="rejected", frozen=True, gc=False):
+    """Your offer was refused."""
+
+    seq: int
+    at: int
+    sender: str = field(name="from")
+    transfer: str
+    reason: str = ""
+
+
+class Cancelled(Answer, tag="cancelled", frozen=True, gc=False):
+    """The other side gave the transfer up."""
+
+    seq: int
+    at: int
+    sender: str = field(name="from")
+    transfer: str
+    reason: str = ""
+
+
+class Replaced(Answer, tag="replaced", frozen=True, gc=False):
+    """You signed in elsewhere: this session is over and the server closes the connection. Do not reconnect."""
+
+    text: str
+
+
+class Closing(Answer, tag="closing", frozen=True, gc=False):
+    """The server stops; it closes the connection. The session can be resumed when it is back."""
+
+    text: str
+
+
+AnyAnswer = (
+    Welcome | Denied | Error | Sent | ActiveUsers | Created | Joined | NamesAnswer | Offered | Pong | Synced | Bye
+    | Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | Replaced | Closing
+)  # fmt: skip
