@@ -1,0 +1,124 @@
+"""What the client and its background UDP process say to each other over their pipe. Pure values.
+
+The client asks, the process reports; every message but `Start` and `Started` names its transfer (16 hexadecimal digits).
+The UDP process gets neither the chat password nor the session token.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class ToReceiver(Struct, tag_field="kind", frozen=True):
+    """From the client to its UDP process."""
+
+
+class OpenFile(ToReceiver, frozen=True, tag="open"):
+    """Open `path` (absolute) to be sent. Answered by `Opened` or `Failed`."""
+
+    transfer: str
+    path: str
+
+
+class SendFile(ToReceiver, frozen=True, tag="send"):
+    """The offer was accepted: send the opened file to `host`:`port`. `key` is the receiver's public key.
+
+    `sender` and `receiver` are the two users; both sides bind them into the keys.
+    """
+
+    transfer: str
+    sender: str
+    receiver: str
+    key: str
+    host: str
+    port: int
+
+
+class ReceiveFile(ToReceiver, frozen=True, tag="receive"):
+    """Take a file that was offered. Answered by `Ready` (then the offer can be accepted) or `Failed`."""
+
+    transfer: str
+    sender: str
+    receiver: str
+    name: str
+    size: int
+    key: str
+    host: str
+    port: int
+
+
+class Abort(ToReceiver, frozen=True, tag="abort"):
+    """Give a transfer up; the other side is told. Answered by `Failed` with this reason, if it was known."""
+
+    transfer: str
+    reason: str
+
+
+class Stop(ToReceiver, frozen=True, tag="stop"):
+    """End the process."""
+
+
+class FromReceiver(Struct, tag_field="kind", frozen=True):
+    """From the UDP process to its client."""
+
+
+class Started(FromReceiver, frozen=True, tag="started"):
+    """The UDP socket is bound to `port`."""
+
+    port: int
+
+
+class CannotRun(FromReceiver, frozen=True, tag="cannot_run"):
+    """The process cannot work (its port is taken, say) and ends."""
+
+    reason: str
+
+
+class Opened(FromReceiver, frozen=True, tag="opened"):
+    """The file can be offered: its last path component, its size, and our public key for this transfer."""
+
+    transfer: str
+    name: str
+    size: int
+    key: str
+
+
+class Ready(FromReceiver, frozen=True, tag="ready"):
+    """The offer can be accepted with this public key of ours."""
+
+    transfer: str
+    key: str
+
+
+class Progress(FromReceiver, frozen=True, tag="progress"):
+    """How far a transfer is; sent a few times a second. `rate` is in bytes a second, smoothed."""
+
+    transfer: str
+    done: int
+    size: int
+    rate: float
+    stalled: bool
+
+
+class Done(FromReceiver, frozen=True, tag="done"):
+    """The whole file is there and was verified. `path` is where it landed (for a sender: where it came from).
+
+    `code` is a short authentication string that both people see the same, made from the handshake.
+    """
+
+    transfer: str
+    path: str
+    size: int
+    seconds: float
+    code: str
+
+
+class Failed(FromReceiver, frozen=True, tag="failed"):
+    """The transfer ended without a file; `reason` is for people."""
+
+    transfer: str
+    reason: str
+
+
+AnyToReceiver = OpenFile | SendFile | ReceiveFile | Abort | Stop
+AnyFromReceiver = Started | CannotRun | Opened | Ready | Progress | Done | Failed
