@@ -1,0 +1,223 @@
+"""The ports of the chat: the ordered log and the shared state, as its rules see them. Pure.
+
+A second machine needs only another implementation of `Log` (with a `Journal` behind it) and `SharedState`.
+Each port has a contract suite in tests/contract that every implementation passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.present import Snapshot
+
+# ---- the ordered log ----
+
+
+class Log(Protocol):
+    """What a worker appends to. What is committed comes back, in order, through the callable that it subscribed with."""
+
+    def append(self, entry: AnyEntry) -> int:
+        """Send `entry` on its way and return its `n`: 1, 2, 3 … within this worker's generation. Never blocks."""
+        ...
+
+
+class Journal(Protocol):
+    """The committed entries and the present state beside them, kept. Used by the logger role alone, from one thread.
+
+    Implementations raise `JournalError` (a subclass of `CannotStart`) from `load`, and `JournalBusy` from `commit`
+    when there is no room at the moment: nothing was committed then, and the same batch may be tried again.
+    """
+
+    def load(self) -> Snapshot:
+        """Return the present state as of the last commit."""
+        ...
+
+    def commit(self, batch: Sequence[AnyEntry]) -> None:
+        """Keep `batch` and what it changes in one transaction.
+
+        `seq` and `at` are set and rise without gaps; entries without `seq` (`Mark`, `Refused`) are skipped, `Seen`
+        changes the reader's position. On return the batch survives the death of any process (and of the machine,
+        with durability "power").
+        """
+        ...
+
+    def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
+        """Return at most `limit` entries behind `seq`, in order, as they were committed (`body` is encoded again)."""
+        ...
+
+
+class Reader(Protocol):
+    """What workers read from the journal, each over a connection of its own and on a thread of its own."""
+
+    def snapshot(self) -> Snapshot:
+        """Return the present state as of the last commit that this reader can see."""
+        ...
+
+    def missed(self, user: str, after: int, upto: int) -> list[AnyEntry]:
+        """Return what `user`'s resumed session is due with `after` < seq <= `upto`, in order.
+
+        That is private messages and signals to them, and messages of groups that they were a member of at the time,
+        but not their own.
+        """
+        ...
+
+    def unread(self, user: str, after: int | None, upto: int) -> list[AnyEntry]:
+        """Return what `user` was due in earlier sessions and was never shown, up to `upto`, in order.
+
+        Private messages behind the last one seen, and messages of their groups that were ordered before their last
+        session ended. `after`, where the client saved it, raises the last one seen. Signals are left out: they are stale.
+        """
+        ...
+
+    def answer(self, session: int, request: int) -> AnyEntry | None:
+        """Return the entry that this request of this session led to, or None."""
+        ...
+
+
+# ---- the shared state ----
+
+
+class Worker(Struct, frozen=True):
+    """Who asks: a worker's slot, and the generation of the process that fills it."""
+
+    slot: int
+    generation: int
+
+
+class MayTry(Struct, frozen=True):
+    """The password may be checked; `attempt` must be ended with `succeeded` or `failed`."""
+
+    attempt: int
+
+
+class TryLater(Struct, frozen=True):
+    """Ask again in `seconds`: too many sign-ins from that address, or open attempts that will decide first."""
+
+    seconds: float
+
+
+class IsBlocked(Struct, frozen=True):
+    """Sign-in is blocked until `until` (Unix ms)."""
+
+    until: int
+
+
+class AttemptFailed(Struct, frozen=True):
+    """That makes `failures` in a row. `blocked_until` is not 0 for the one that blocks the account."""
+
+    failures: int
+    blocked_until: int
+
+
+class ClaimRefused(Struct, frozen=True):
+    """The claim is not granted: somebody else has, or had, what it asks for."""
+
+    reason: Literal["exists", "unknown", "already", "full"]
+
+
+class OpenClaim(Struct, frozen=True):
+    """A claim that was granted and whose entry is not committed yet. `user` is "" for the creation of a group."""
+
+    number: int
+    group: str
+    user: str
+
+
+class SharedState(Protocol):
+    """The claims that need one winner among all workers; each is one whole operation. Safe to call from any thread.
+
+    Numbers rise over all claims, also over replacements of the process that keeps the state.
+    A claim on a group is provisional until its entry is committed, and falls with the worker that made it.
+    """
+
+    def begin_attempt(self, worker: Worker, user: str, address: str) -> MayTry | TryLater | IsBlocked:
+        """Ask before a password is checked, so that parallel guesses cannot slip through."""
+        ...
+
+    def attempt_failed(self, attempt: int) -> AttemptFailed:
+        """The password was wrong."""
+        ...
+
+    def attempt_succeeded(self, attempt: int) -> int:
+        """The password was right: forget the failures and return the number of the new session."""
+        ...
+
+    def attach(self) -> int:
+        """Return a number for a session that is resumed."""
+        ...
+
+    def create_group(self, worker: Worker, group: str) -> int | ClaimRefused:
+        """Claim a group's name."""
+        ...
+
+    def join_group(self, worker: Worker, group: str, user: str) -> int | ClaimRefused:
+        """Claim a membership."""
+        ...
+
+    def report(self, worker: Worker, claims: list[OpenClaim]) -> None:
+        """Tell a new keeper of the state which claims this worker still has open. Until all have, claims wait."""
+        ...
+
+
+# ---- what a worker has done outside its event loop ----
+
+
+class SignedIn(Struct, frozen=True):
+    """The password was right. `user` is the name as the credentials have it."""
+
+    user: str
+    number: int
+
+
+class WrongPassword(Struct, frozen=True):
+    """The password was wrong; `user` as it is to be logged."""
+
+    user: str
+    failures: int
+    blocked_until: int
+
+
+class Unavailable(Struct, frozen=True):
+    """The part of the server that was asked is being replaced, or is too busy."""
+
+
+SignInResult = SignedIn | WrongPassword | IsBlocked | Unavailable
+ClaimResult = int | ClaimRefused | Unavailable
+
+
+class Office(Protocol):
+    """Everything that a worker must wait for: claims, passwords, the journal. Each calls `then` later, on its loop."""
+
+    def sign_in(self, user: str, password: str, address: str, then: Callable[[SignInResult], None]) -> None:
+        """Check a password, counted."""
+        ...
+
+    def attach(self, then: Callable[[ClaimResult], None]) -> None:
+        """Claim a number for a resumed session."""
+        ...
+
+    def create_group(self, group: str, then: Callable[[ClaimResult], None]) -> None:
+        """Claim a group's name."""
+        ...
+
+    def join_group(self, group: str, user: str, then: Callable[[ClaimResult], None]) -> None:
+        """Claim a membership."""
+        ...
+
+    def missed(self, user: str, after: int, upto: int, then: Callable[[list[AnyEntry] | Unavailable], None]) -> None:
+        """Read what a resumed session missed."""
+        ...
+
+    def unread(
+        self, user: str, after: int | None, upto: int, then: Callable[[list[AnyEntry] | Unavailable], None]
+    ) -> None:
+        """Read what was due in earlier sessions."""
+        ...
+
+    def answer(self, session: int, request: int, then: Callable[[AnyEntry | Unavailable | None], None]) -> None:
+        """Read what a repeated request led to."""
+        ...

@@ -1,0 +1,212 @@
+"""The present state: what the entries of the log add up to. Pure.
+
+Each worker holds one as its read replica, the logger one to judge entries by, the manager one under its claims. The
+journal keeps the same beside the log, so that nobody has to replay it: `Snapshot` is what it hands to a new process.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from tessenger.chat import entries
+from tessenger.wire import names
+
+
+class Session(Struct, gc=False):
+    """A person's session. `number` is the claim of its latest attachment, `since` when it began.
+
+    `seq` is the entry that began it. While detached, `detached_until` is when it ends (Unix ms); 0 means attached.
+    `highest` is the highest request id so far. An empty `token_hash` means that it cannot be resumed.
+    """
+
+    id: int
+    user: str
+    number: int
+    slot: int
+    generation: int
+    ip: str
+    udp_port: int
+    since: int
+    seq: int
+    token_hash: bytes
+    expires: int
+    highest: int = 0
+    detached_until: int = 0
+
+
+class Group(Struct):
+    """A group and its members, by key, each with the sequence number from which they may read; in order of joining."""
+
+    name: str
+    creator: str
+    seq: int
+    members: dict[str, Member]
+
+
+class Member(Struct, gc=False):
+    """A member of a group: the name, and the entry that made them one."""
+
+    user: str
+    since_seq: int
+
+
+class Reader(Struct, gc=False):
+    """How far a person has read: everything up to `seen_seq` was shown; their last session ended at `offline_seq`."""
+
+    user: str
+    seen_seq: int = 0
+    offline_seq: int = 0
+
+
+class Snapshot(Struct):
+    """The present state at sequence number `seq`, as the journal hands it to a process that starts.
+
+    `slots` maps a worker's slot to its generation and to the `n` of its last journaled entry.
+    """
+
+    seq: int
+    at: int
+    sessions: list[Session]
+    groups: list[Group]
+    failures: dict[str, int]
+    blocks: dict[str, tuple[str, int]]
+    slots: dict[int, tuple[int, int]]
+
+
+class Present:
+    """Sessions, presence, groups and the blocklist as of entry `seq`; moves on with `apply`.
+
+    Presence is keyed by session; `online` finds a user's one session by the user's key (one session a person is
+    policy: the only place that knows it is this index) and is ordered by sign-in.
+    """
+
+    def __init__(self, snapshot: Snapshot | None = None) -> None:
+        """Start from what the journal says, or from nothing."""
+        self.seq = 0
+        self.at = 0
+        self.sessions: dict[int, Session] = {}
+        self.online: dict[str, Session] = {}
+        self.groups: dict[str, Group] = {}
+        self.failures: dict[str, int] = {}
+        self.blocks: dict[str, tuple[str, int]] = {}
+        if snapshot is not None:
+            self.seq, self.at = snapshot.seq, snapshot.at
+            for session in sorted(snapshot.sessions, key=lambda s: s.seq):
+                self.sessions[session.id] = session
+                self.online[names.key(session.user)] = session
+            self.groups = {names.key(group.name): group for group in snapshot.groups}
+            self.failures = dict(snapshot.failures)
+            self.blocks = dict(snapshot.blocks)
+
+    def apply(self, entry: entries.AnyEntry) -> None:
+        """Move on by one committed entry."""
+        if entry.seq:
+            self.seq, self.at = entry.seq, entry.at
+        change = _CHANGES.get(type(entry))
+        if change is not None:
+            change(self, entry)
+
+    def _drop(self, session: Session) -> None:
+        del self.sessions[session.id]
+        user = names.key(session.user)
+        if self.online.get(user) is session:
+            del self.online[user]
+
+
+def _online(state: Present, entry: entries.Online) -> None:
+    user = names.key(entry.user)
+    earlier = state.online.pop(user, None)
+    if earlier is not None:
+        del state.sessions[earlier.id]
+    session = Session(
+        id=entry.session,
+        user=entry.user,
+        number=entry.number,
+        slot=entry.slot,
+        generation=entry.generation,
+        ip=entry.ip,
+        udp_port=entry.udp_port,
+        since=entry.at,
+        seq=entry.seq,
+        token_hash=entry.token_hash,
+        expires=entry.expires,
+        highest=entry.request,
+    )
+    state.sessions[session.id] = session
+    state.online[user] = session
+    state.failures.pop(user, None)
+
+
+def _resumed(state: Present, entry: entries.Resumed) -> None:
+    session = state.sessions.get(entry.session)
+    if session is not None:
+        session.number, session.slot, session.generation = entry.number, entry.slot, entry.generation
+        session.ip, session.udp_port = entry.ip, entry.udp_port
+        session.detached_until = 0
+
+
+def _detached(state: Present, entry: entries.Detached) -> None:
+    session = state.sessions.get(entry.session)
+    if session is not None and session.number == entry.number:
+        session.detached_until = entry.until
+
+
+def _offline(state: Present, entry: entries.Offline) -> None:
+    session = state.sessions.get(entry.session)
+    if session is not None:
+        state._drop(session)  # noqa: SLF001 the functions of this table are Present's own methods, kept apart by kind
+
+
+def _token_voided(state: Present, entry: entries.TokenVoided) -> None:
+    session = state.sessions.get(entry.session)
+    if session is not None:
+        session.token_hash = b""
+
+
+def _released(state: Present, entry: entries.Released) -> None:
+    for session in state.sessions.values():
+        if (session.slot, session.generation) == (entry.dead_slot, entry.generation) and not session.detached_until:
+            session.detached_until = entry.until
+
+
+def _login_failed(state: Present, entry: entries.LoginFailed) -> None:
+    state.failures[names.key(entry.user)] = entry.failures
+
+
+def _blocked(state: Present, entry: entries.Blocked) -> None:
+    user = names.key(entry.user)
+    state.failures.pop(user, None)
+    state.blocks[user] = (entry.user, entry.until)
+
+
+def _unblocked(state: Present, entry: entries.Unblocked) -> None:
+    user = names.key(entry.user)
+    if state.blocks.get(user, ("", 0))[1] == entry.until:
+        del state.blocks[user]
+
+
+def _group_created(state: Present, entry: entries.GroupCreated) -> None:
+    members = {names.key(user): Member(user, entry.seq) for user in entry.members}
+    state.groups[names.key(entry.group)] = Group(entry.group, entry.user, entry.seq, members)
+
+
+def _group_joined(state: Present, entry: entries.GroupJoined) -> None:
+    group = state.groups.get(names.key(entry.group))
+    if group is not None:
+        group.members[names.key(entry.user)] = Member(entry.user, entry.seq)
+
+
+_CHANGES = {
+    entries.Online: _online,
+    entries.Resumed: _resumed,
+    entries.Detached: _detached,
+    entries.Offline: _offline,
+    entries.TokenVoided: _token_voided,
+    entries.Released: _released,
+    entries.LoginFailed: _login_failed,
+    entries.Blocked: _blocked,
+    entries.Unblocked: _unblocked,
+    entries.GroupCreated: _group_created,
+    entries.GroupJoined: _group_joined,
+}
+"""What each kind changes; kinds that are not here change nothing."""
