@@ -138,11 +138,11 @@ class SharedState(Protocol):
         """Ask before a password is checked, so that parallel guesses cannot slip through."""
         ...
 
-    def attempt_failed(self, attempt: int) -> AttemptFailed:
-        """The password was wrong."""
+    def attempt_failed(self, attempt: int, user: str) -> AttemptFailed:
+        """The password was wrong. `user` counts even where the attempt is no longer known."""
         ...
 
-    def attempt_succeeded(self, attempt: int) -> int:
+    def attempt_succeeded(self, attempt: int, user: str) -> int:
         """The password was right: forget the failures and return the number of the new session."""
         ...
 

@@ -6,6 +6,9 @@ journal keeps the same beside the log, so that nobody has to replay it: `Snapsho
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from msgspec import Struct
 
 from tessenger.chat import entries
@@ -196,7 +199,7 @@ def _group_joined(state: Present, entry: entries.GroupJoined) -> None:
         group.members[names.key(entry.user)] = Member(entry.user, entry.seq)
 
 
-_CHANGES = {
+_CHANGES: dict[type, Callable[[Present, Any], None]] = {
     entries.Online: _online,
     entries.Resumed: _resumed,
     entries.Detached: _detached,

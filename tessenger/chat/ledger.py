@@ -1,0 +1,231 @@
+"""The order of the log: which entry comes next, which is refused, and what falls due with time. Pure; runs in the logger.
+
+A `Ledger` judges what workers append, numbers it, and keeps the present state that it judges by. It writes nothing:
+the logger commits what `order` returns, and passes it on.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from tessenger.chat import entries
+from tessenger.chat.entries import AnyEntry, Refused, RefusedReason
+from tessenger.chat.present import Present, Session, Snapshot
+from tessenger.wire import names
+
+
+class Ledger:
+    """The log's next number and its judgement."""
+
+    def __init__(self, snapshot: Snapshot, grace_ms: int) -> None:
+        """Go on behind `snapshot`. `grace_ms`: how long a person stays present without a connection."""
+        self.present = Present(snapshot)
+        self.slots: dict[int, tuple[int, int]] = dict(snapshot.slots)
+        """For each slot its generation and the `n` of the last entry that was ordered."""
+        self._grace_ms = grace_ms
+        self._seq = snapshot.seq
+        self._at = snapshot.at
+        self._timers: list[tuple[int, int, AnyEntry]] = []
+        self._timer_count = 0
+        for session in self.present.sessions.values():
+            if session.detached_until:
+                self._end_later(session, session.detached_until)
+        for user, until in self.present.blocks.values():
+            self._at_time(until, entries.Unblocked(user, until))
+
+    @property
+    def seq(self) -> int:
+        """The last number given."""
+        return self._seq
+
+    def follow(self, slot: int, generation: int) -> int | None:
+        """Let a worker's process append; return the `n` of its last ordered entry, or None if it is a stale one."""
+        known, n = self.slots.get(slot, (0, 0))
+        if generation < known:
+            return None
+        if generation > known:
+            n = 0
+            self.slots[slot] = (generation, n)
+        return n
+
+    def order(self, slot: int, generation: int, first_n: int, batch: Sequence[AnyEntry], now: int) -> list[AnyEntry]:
+        """Judge and number what a worker appended; `batch` begins with its entry `first_n`.
+
+        Returns what is to be committed and passed on: the entries themselves, with a `Refused` in the place of each
+        one that is not carried out. What was ordered before (the worker sent it again) is left out.
+        """
+        last = self.slots[slot][1]
+        if first_n <= last:
+            batch = batch[last + 1 - first_n :]
+            first_n = last + 1
+        if not batch:
+            return []
+        self.slots[slot] = (generation, first_n + len(batch) - 1)
+        at = self._now(now)
+        seq = self._seq
+        apply = self.present.apply
+        ordered: list[AnyEntry] = []
+        for n, entry in enumerate(batch, first_n):
+            judge = _JUDGES.get(type(entry))
+            reason = None if judge is None else judge(self, entry)
+            if reason is not None:
+                ordered.append(Refused(reason, getattr(entry, "claim", 0), at=at, slot=slot, n=n))
+                continue
+            entry.slot = slot
+            entry.n = n
+            entry.at = at
+            if type(entry) not in entries.UNJOURNALED:
+                seq += 1
+                entry.seq = seq
+            ordered.append(entry)
+            if type(entry) not in _UNCHANGING:
+                apply(entry)
+                self._watch(entry)
+        self._seq = self.present.seq = seq
+        return ordered
+
+    def release(self, slot: int, generation: int, now: int) -> list[AnyEntry]:
+        """Detach the sessions of a dead worker; called when everything that it had sent is ordered."""
+        at = self._now(now)
+        entry = entries.Released(slot, generation, at + self._grace_ms)
+        held = [s for s in self.present.sessions.values() if (s.slot, s.generation) == (slot, generation)]
+        for session in held:
+            if not session.detached_until:
+                self._end_later(session, entry.until)
+        return self._own([entry], at)
+
+    def remove_users(self, gone: Iterable[str], changed: Iterable[str], now: int) -> list[AnyEntry]:
+        """End the sessions of users who are `gone`; void the tokens of those whose password `changed` (user keys)."""
+        online = self.present.online
+        own: list[AnyEntry] = [_offline(online[user], "removed") for user in gone if user in online]
+        own += [entries.TokenVoided(online[user].id, online[user].user) for user in changed if user in online]
+        return self._own(own, self._now(now))
+
+    def next_due(self) -> int | None:
+        """When `due` has something to say, in Unix milliseconds."""
+        return self._timers[0][0] if self._timers else None
+
+    def due(self, now: int) -> list[AnyEntry]:
+        """Return what time itself brings: the end of blocks and of graces."""
+        own: list[AnyEntry] = []
+        while self._timers and self._timers[0][0] <= now:
+            when, _, entry = heapq.heappop(self._timers)
+            if self._still_due(entry, when):
+                own.append(entry)
+        return self._own(own, self._now(now)) if own else []
+
+    def _now(self, now: int) -> int:
+        """Time as the log has it: never backwards, whatever the clock does."""
+        self._at = max(self._at, now)
+        return self._at
+
+    def _own(self, own: list[AnyEntry], at: int) -> list[AnyEntry]:
+        for entry in own:
+            self._seq += 1
+            entry.seq = self._seq
+            entry.at = at
+            self.present.apply(entry)
+        return own
+
+    def _at_time(self, when: int, entry: AnyEntry) -> None:
+        self._timer_count += 1  # ties are told apart by their order of arrival
+        heapq.heappush(self._timers, (when, self._timer_count, entry))
+
+    def _end_later(self, session: Session, when: int) -> None:
+        self._at_time(when, _offline(session, "timeout"))
+
+    def _watch(self, entry: AnyEntry) -> None:
+        if isinstance(entry, entries.Blocked):
+            self._at_time(entry.until, entries.Unblocked(entry.user, entry.until))
+        elif isinstance(entry, entries.Detached):
+            self._end_later(self.present.sessions[entry.session], entry.until)
+
+    def _still_due(self, entry: AnyEntry, when: int) -> bool:
+        """Tell whether what was expected for `when` still holds: the person may be back, or blocked anew."""
+        if isinstance(entry, entries.Offline):
+            session = self.present.sessions.get(entry.session)
+            return session is not None and session.detached_until == when
+        if isinstance(entry, entries.Unblocked):
+            return self.present.blocks.get(names.key(entry.user), ("", 0))[1] == when
+        return False
+
+    # ---- judgements: None, or why the entry is refused ----
+
+    def judge_issued(self, entry: entries.Issued) -> RefusedReason | None:
+        """Anything on behalf of a person: by the worker that serves the session now, with a request id that is new."""
+        session = self.present.sessions.get(entry.session)
+        if session is None or session.number != entry.number:
+            return "stale"
+        if entry.request <= session.highest:
+            return "repeat"
+        session.highest = entry.request
+        return None
+
+    def judge_online(self, entry: entries.Online) -> RefusedReason | None:
+        """A sign-in: of two that were claimed, the later one wins in whatever order they arrive."""
+        earlier = self.present.online.get(names.key(entry.user))
+        return "stale" if earlier is not None and earlier.number > entry.number else None
+
+    def judge_resumed(self, entry: entries.Resumed) -> RefusedReason | None:
+        """A resume: the session must be there, and not attached by a later claim."""
+        session = self.present.sessions.get(entry.session)
+        return "stale" if session is None or session.number > entry.number else None
+
+    def judge_detached(self, entry: entries.Detached) -> RefusedReason | None:
+        """A broken connection: of no meaning when the session is served elsewhere by now."""
+        session = self.present.sessions.get(entry.session)
+        if session is None or session.number != entry.number:
+            return "stale"
+        entry.until = self._at + self._grace_ms
+        return None
+
+    def judge_offline(self, entry: entries.Offline) -> RefusedReason | None:
+        """A logout."""
+        session = self.present.sessions.get(entry.session)
+        return "stale" if session is None or session.number != entry.number else None
+
+    def judge_created(self, entry: entries.GroupCreated) -> RefusedReason | None:
+        """A new group: the log has the last word on whether it is one."""
+        if names.key(entry.group) in self.present.groups:
+            return "exists"
+        return self.judge_issued(entry)
+
+    def judge_joined(self, entry: entries.GroupJoined) -> RefusedReason | None:
+        """A new member."""
+        group = self.present.groups.get(names.key(entry.group))
+        if group is None:
+            return "gone"
+        if names.key(entry.user) in group.members:
+            return "exists"
+        return self.judge_issued(entry)
+
+    def judge_seen(self, entry: entries.Seen) -> RefusedReason | None:
+        """How far someone has read: nobody can have read what is not written."""
+        return "stale" if entry.session not in self.present.sessions or entry.upto > self._seq else None
+
+
+def _offline(session: Session, reason: entries.OfflineReason) -> entries.Offline:
+    return entries.Offline(session.id, session.number, 0, session.user, session.ip, session.udp_port, reason)
+
+
+_JUDGES: dict[type, Callable[[Ledger, Any], RefusedReason | None]] = {
+    entries.Message: Ledger.judge_issued,
+    entries.GroupMessage: Ledger.judge_issued,
+    entries.Command: Ledger.judge_issued,
+    entries.Signal: Ledger.judge_issued,
+    entries.Online: Ledger.judge_online,
+    entries.Resumed: Ledger.judge_resumed,
+    entries.Detached: Ledger.judge_detached,
+    entries.Offline: Ledger.judge_offline,
+    entries.GroupCreated: Ledger.judge_created,
+    entries.GroupJoined: Ledger.judge_joined,
+    entries.Seen: Ledger.judge_seen,
+}
+"""How each kind is judged; kinds that are not here always hold."""
+
+_UNCHANGING = frozenset(
+    {entries.Message, entries.GroupMessage, entries.Command, entries.Signal, entries.Mark, entries.Seen}
+)
+"""Kinds that leave the present state as it is."""
