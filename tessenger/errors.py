@@ -40,6 +40,10 @@ class CredentialsError(TessengerError):
     exit_status = 4
 
 
+class StateUnavailable(TessengerError):
+    """The shared state cannot answer at the moment: its process is being replaced."""
+
+
 class InvalidName(TessengerError):
     """A name of a user or group has characters that are not allowed, or is too long or empty."""
 

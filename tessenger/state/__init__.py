@@ -1,0 +1,1 @@
+"""The shared state behind the chat's port, and the credentials."""
