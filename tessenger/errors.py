@@ -34,6 +34,10 @@ class JournalError(CannotStart):
     """The journal is corrupt, of a newer version, or cannot be written."""
 
 
+class JournalBusy(TessengerError):
+    """The journal has no room at the moment, or its disk fails. Nothing was committed: the same can be tried again."""
+
+
 class CredentialsError(TessengerError):
     """credentials.txt cannot be read or has a line that makes no sense."""
 
