@@ -181,12 +181,16 @@ class GroupJoined(Issued, tag="gj", gc=False):
 
 
 class Command(Issued, tag="c", gc=False):
-    """A command that leads to nothing else: a question, or one that was refused (with the error's code and text)."""
+    """A command that leads to nothing else: a question, or one that was refused (with the error's code and text).
+
+    `target`: the group that a refusal is about, where the console names it.
+    """
 
     user: str
     name: str
     code: str = ""
     text: str = ""
+    target: str = ""
 
 
 class Signal(Issued, tag="s", gc=False):

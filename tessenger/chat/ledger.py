@@ -1,4 +1,4 @@
-"""The order of the log: which entry comes next, which is refused, and what falls due with time. Pure; runs in the logger.
+"""The order of the log: which entry comes next, which is refused, what falls due with time. Pure; runs in the logger.
 
 A `Ledger` judges what workers append, numbers it, and keeps the present state that it judges by. It writes nothing:
 the logger commits what `order` returns, and passes it on.

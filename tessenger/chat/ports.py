@@ -18,7 +18,7 @@ from tessenger.chat.present import Snapshot
 
 
 class Log(Protocol):
-    """What a worker appends to. What is committed comes back, in order, through the callable that it subscribed with."""
+    """What a worker appends to. What is committed comes back, in order, to the one who made the port."""
 
     def append(self, entry: AnyEntry) -> int:
         """Send `entry` on its way and return its `n`: 1, 2, 3 … within this worker's generation. Never blocks."""
@@ -69,7 +69,7 @@ class Reader(Protocol):
         """Return what `user` was due in earlier sessions and was never shown, up to `upto`, in order.
 
         Private messages behind the last one seen, and messages of their groups that were ordered before their last
-        session ended. `after`, where the client saved it, raises the last one seen. Signals are left out: they are stale.
+        session ended. `after`, where the client saved it, raises the last one seen. Signals are left out as stale.
         """
         ...
 
@@ -174,11 +174,12 @@ class SignedIn(Struct, frozen=True):
 
 
 class WrongPassword(Struct, frozen=True):
-    """The password was wrong; `user` as it is to be logged."""
+    """The password was wrong. Where that blocks the account, it is until `blocked_until` (Unix ms), for `seconds`."""
 
     user: str
     failures: int
     blocked_until: int
+    seconds: float
 
 
 class Unavailable(Struct, frozen=True):

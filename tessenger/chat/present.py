@@ -90,6 +90,7 @@ class Present:
         self.sessions: dict[int, Session] = {}
         self.online: dict[str, Session] = {}
         self.groups: dict[str, Group] = {}
+        self.groups_of: dict[str, list[Group]] = {}
         self.failures: dict[str, int] = {}
         self.blocks: dict[str, tuple[str, int]] = {}
         if snapshot is not None:
@@ -97,7 +98,8 @@ class Present:
             for session in sorted(snapshot.sessions, key=lambda s: s.seq):
                 self.sessions[session.id] = session
                 self.online[names.key(session.user)] = session
-            self.groups = {names.key(group.name): group for group in snapshot.groups}
+            for group in snapshot.groups:
+                self._add_group(group)
             self.failures = dict(snapshot.failures)
             self.blocks = dict(snapshot.blocks)
 
@@ -108,6 +110,19 @@ class Present:
         change = _CHANGES.get(type(entry))
         if change is not None:
             change(self, entry)
+
+    def find(self, user: str) -> Session | None:
+        """Return the session of the user of that name, in whatever case it is written."""
+        return self.online.get(user) or self.online.get(names.key(user))
+
+    def group(self, name: str) -> Group | None:
+        """Return the group of that name, in whatever case it is written."""
+        return self.groups.get(name) or self.groups.get(names.key(name))
+
+    def _add_group(self, group: Group) -> None:
+        self.groups[names.key(group.name)] = group
+        for user in group.members:
+            self.groups_of.setdefault(user, []).append(group)
 
     def _drop(self, session: Session) -> None:
         del self.sessions[session.id]
@@ -190,13 +205,15 @@ def _unblocked(state: Present, entry: entries.Unblocked) -> None:
 
 def _group_created(state: Present, entry: entries.GroupCreated) -> None:
     members = {names.key(user): Member(user, entry.seq) for user in entry.members}
-    state.groups[names.key(entry.group)] = Group(entry.group, entry.user, entry.seq, members)
+    state._add_group(Group(entry.group, entry.user, entry.seq, members))  # noqa: SLF001 as above
 
 
 def _group_joined(state: Present, entry: entries.GroupJoined) -> None:
     group = state.groups.get(names.key(entry.group))
     if group is not None:
-        group.members[names.key(entry.user)] = Member(entry.user, entry.seq)
+        user = names.key(entry.user)
+        group.members[user] = Member(entry.user, entry.seq)
+        state.groups_of.setdefault(user, []).append(group)
 
 
 _CHANGES: dict[type, Callable[[Present, Any], None]] = {

@@ -21,6 +21,7 @@ Id = Annotated[int, Meta(ge=0, le=2**53)]
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 ShortText = Annotated[str, Meta(max_length=255)]
+Host = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:_-]{0,255}$")]
 TransferId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 """Sixteen hexadecimal digits, chosen by the sender at random: also the UDP session id."""
 
@@ -45,7 +46,7 @@ class Login(Request, tag="login", frozen=True, gc=False):
     user: str
     password: str
     udp_port: Port = 0
-    udp_host: ShortText = ""
+    udp_host: Host = ""
     protocol: int = PROTOCOL
     after: Id | None = None
 
@@ -190,6 +191,7 @@ ErrorCode = Literal[
     "name_taken",  # a group named like a user
     "unknown_user",
     "not_online",
+    "no_files",  # the other client has no UDP port
     "to_self",
     "empty_text",
     "text_too_long",

@@ -33,5 +33,6 @@ def checked(name: str, what: str) -> str:
     if len(name) > MAX_NAME:
         raise InvalidName(f"The {what} name is too long: {len(name)} characters, at most {MAX_NAME} are allowed.")
     if not is_name(name):
-        raise InvalidName(f"The {what} name has characters that are not allowed: use letters, digits, '_', '.' and '-'.")
+        allowed = "use letters, digits, '_', '.' and '-'"
+        raise InvalidName(f"The {what} name has characters that are not allowed: {allowed}.")
     return name

@@ -29,7 +29,7 @@ def clean_line(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Return `text` for one line of a log: ``\\``, ``\n``, ``\r`` and ``\t`` are spelt, the rest as in `clean_line`."""
+    r"""Return `text` for one line of a log: ``\\``, ``\n``, ``\r`` and ``\t`` are spelt out."""
     if "\\" not in text and text.isprintable():
         return text
     return text.translate(_ESCAPED)

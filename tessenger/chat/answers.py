@@ -1,0 +1,106 @@
+"""Answers that are built from the present state, as lines of the wire. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+import msgspec
+
+from tessenger.chat import entries, events
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.present import Present
+from tessenger.wire import messages
+
+LIST_LINES = 500
+"""Items in one answer of a long list: about 45 kB of the longest user lines."""
+
+_encode = msgspec.json.Encoder().encode
+_Item = TypeVar("_Item")
+
+
+def line(answer: messages.Answer) -> bytes:
+    """Encode one answer or event as a line."""
+    return _encode(answer) + b"\n"
+
+
+def _chunks(items: Iterable[_Item]) -> Iterator[tuple[list[_Item], bool]]:
+    """Cut `items` into lists of `LIST_LINES`, each with whether more follow; at least one, possibly empty."""
+    rest = iter(items)
+    chunk = list(islice(rest, LIST_LINES))
+    while True:
+        following = list(islice(rest, LIST_LINES))
+        yield chunk, bool(following)
+        if not following:
+            return
+        chunk = following
+
+
+def active_users(re: int, present: Present) -> bytes:
+    """Who is online, in the order of sign-in."""
+    users = (messages.UserLine(s.user, s.ip, s.udp_port, s.since) for s in present.online.values())
+    return b"".join(line(messages.ActiveUsers(re, chunk, more)) for chunk, more in _chunks(users))
+
+
+def joined(re: int, group: str, members: Sequence[str]) -> bytes:
+    """You are a member, among these."""
+    return b"".join(line(messages.Joined(re, group, chunk, more)) for chunk, more in _chunks(members))
+
+
+def all_names(re: int, present: Present) -> bytes:
+    """The names of users online and of groups."""
+    users = (s.user for s in present.online.values())
+    groups = (g.name for g in present.groups.values())
+    lines = [messages.NamesAnswer(re, users=chunk, more=True) for chunk, _ in _chunks(users)]
+    lines += [messages.NamesAnswer(re, groups=chunk, more=more) for chunk, more in _chunks(groups)]
+    return b"".join(map(line, lines))
+
+
+def answer_to(re: int, entry: AnyEntry, present: Present) -> bytes:
+    """Answer request `re`, which led to this committed entry, the first time or again."""
+    match entry:
+        case entries.Message() | entries.GroupMessage():
+            return b'{"type":"sent","re":%d,"seq":%d,"at":%d}\n' % (re, entry.seq, entry.at)
+        case entries.Command(code=""):
+            return active_users(re, present)
+        case entries.Command():
+            return b'{"type":"error","code":"%b","text":%b,"re":%d}\n' % (entry.code.encode(), _encode(entry.text), re)
+        case entries.GroupCreated():
+            return line(messages.Created(re, entry.group, entry.members))
+        case entries.GroupJoined():
+            group = present.group(entry.group)
+            members = [] if group is None else [member.user for member in group.members.values()]
+            return joined(re, entry.group, members)
+        case entries.Signal():
+            return line(messages.Offered(re, _TransferOf.of(entry.body)))
+        case entries.Offline():
+            return line(messages.Bye(re))
+        case _:
+            raise TypeError(f"no request leads to {type(entry).__name__}")
+
+
+def event_line(entry: AnyEntry) -> bytes:
+    """Return the line that brings a committed entry to someone whom it concerns."""
+    match entry:
+        case entries.Message():
+            return events.message_event(entry.seq, entry.at, entry.body)
+        case entries.GroupMessage():
+            return events.group_event(entry.seq, entry.at, entry.body)
+        case entries.Signal():
+            return events.signal_event(events.SIGNAL_TYPES[entry.name], entry.seq, entry.at, entry.body)
+        case _:
+            raise TypeError(f"{type(entry).__name__} is no event")
+
+
+class _TransferOf(msgspec.Struct):
+    """Just the transfer's id of an event about a file."""
+
+    transfer: str
+
+    @staticmethod
+    def of(body: bytes) -> str:
+        return _transfer.decode(b"{" + body).transfer
+
+
+_transfer = msgspec.json.Decoder(_TransferOf)

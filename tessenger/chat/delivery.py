@@ -1,0 +1,83 @@
+"""Who gets what of a committed batch: each client's lines gathered, joined and written once. Pure; the hot path.
+
+Lines for one connection leave in the order of their sequence numbers. Consecutive messages to one group form a *run*,
+so that their lines are joined once for all members; the run ends as soon as anything else is due to anybody.
+"""
+
+from __future__ import annotations
+
+from tessenger.chat import events
+from tessenger.chat.entries import GroupMessage, Message
+from tessenger.chat.link import Link
+
+
+class Delivery:
+    """The signed-in connections of one worker, and what they are due at the moment."""
+
+    def __init__(self) -> None:
+        """Start without connections."""
+        self.links: dict[str, Link] = {}
+        """By the user's name as the entries have it."""
+        self.members: dict[str, dict[Link, None]] = {}
+        """For each group, by its name as the entries have it, the connections of its members here."""
+        self._due: dict[Link, list[bytes]] = {}
+        self._run_group = ""
+        self._run: list[tuple[bytes, Link | None, bytes]] = []
+
+    def say(self, link: Link, data: bytes) -> None:
+        """Send `data` to `link` with the next flush, behind what it is due already."""
+        if self._run:
+            self._end_run()
+        lines = self._due.get(link)
+        if lines is None:
+            self._due[link] = [data]
+        else:
+            lines.append(data)
+
+    def message(self, entry: Message) -> None:
+        """Deliver a private message."""
+        link = self.links.get(entry.to)
+        if link is not None:
+            self.say(link, events.message_event(entry.seq, entry.at, entry.body))
+
+    def group_message(self, entry: GroupMessage, sender: Link | None, answer: bytes) -> None:
+        """Deliver a message to a group's members here; `sender` gets `answer` instead of the event."""
+        if entry.group != self._run_group:
+            if self._run:
+                self._end_run()
+            self._run_group = entry.group
+        self._run.append((events.group_event(entry.seq, entry.at, entry.body), sender, answer))
+
+    def flush(self) -> None:
+        """Write what everybody is due."""
+        if self._run:
+            self._end_run()
+        due, self._due = self._due, {}
+        for link, lines in due.items():
+            link.write(lines[0] if len(lines) == 1 else b"".join(lines))
+            if link.throttled:
+                link.go_on()
+
+    def drop(self, link: Link) -> None:
+        """Forget a connection."""
+        if self.links.get(link.user) is link:
+            del self.links[link.user]
+        self._due.pop(link, None)
+
+    def _end_run(self) -> None:
+        run, self._run = self._run, []
+        group, self._run_group = self._run_group, ""
+        due = self._due
+        senders = {sender: None for _, sender, _ in run if sender is not None}
+        blob = run[0][0] if len(run) == 1 else b"".join([event for event, _, _ in run])
+        for link in self.members.get(group, ()):
+            if link in senders:
+                continue
+            lines = due.get(link)
+            if lines is None:
+                due[link] = [blob]
+            else:
+                lines.append(blob)
+        for link in senders:
+            lines = due.setdefault(link, [])
+            lines += [answer if sender is link else event for event, sender, answer in run]

@@ -1,0 +1,55 @@
+"""Events of the ordered log as bytes: encoded once, where they are born, and passed on as they are. Pure.
+
+A *body* is the tail of an event's JSON line, without the opening brace, `type`, `seq` and `at`, which only the log
+knows: ``"from":"aaa","text":"hi"}``. The `*_event` functions put the head in front. The journal keeps a message's
+fields alone and makes its body again with the same functions, so that one place says what goes over the wire.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+_encode = msgspec.json.Encoder().encode
+
+SignalType = Literal["offer", "accepted", "rejected", "cancelled"]
+
+SIGNAL_TYPES: dict[str, SignalType] = {
+    "p2pvideo": "offer",
+    "accept": "accepted",
+    "reject": "rejected",
+    "cancel": "cancelled",
+}
+"""The event that each command about a file leads to, by the `name` of its `Signal`."""
+
+
+def message_body(user: str, text: str) -> bytes:
+    """Return the body of `user`'s private message."""
+    return b'"from":%b,"text":%b}' % (_encode(user), _encode(text))
+
+
+def group_body(group: str, user: str, text: str) -> bytes:
+    """Return the body of `user`'s message to `group`."""
+    return b'"group":%b,"from":%b,"text":%b}' % (_encode(group), _encode(user), _encode(text))
+
+
+def signal_body(user: str, fields: Mapping[str, str | int]) -> bytes:
+    """Return the body of what `user` says about a file: `fields` are those of the event but `from`, `seq` and `at`."""
+    return _encode({"from": user, **fields})[1:]
+
+
+def message_event(seq: int, at: int, body: bytes) -> bytes:
+    """Return the line that brings a private message to its recipient."""
+    return b'{"type":"message","seq":%d,"at":%d,%b\n' % (seq, at, body)
+
+
+def group_event(seq: int, at: int, body: bytes) -> bytes:
+    """Return the line that brings a group's message to its members."""
+    return b'{"type":"groupmessage","seq":%d,"at":%d,%b\n' % (seq, at, body)
+
+
+def signal_event(kind: SignalType, seq: int, at: int, body: bytes) -> bytes:
+    """Return the line that brings an offer of a file, or an answer to one, to the other client."""
+    return b'{"type":"%b","seq":%d,"at":%d,%b\n' % (kind.encode(), seq, at, body)

@@ -1,0 +1,303 @@
+"""The chat in one worker: requests of its clients become entries, committed entries become answers and events. Pure.
+
+The way of a request: guards, its handler (`chat.requests`, `chat.sign_in`), an entry in the log, and, when that is
+committed, the answer. Nothing is answered and nobody is told before the commit. A handler judges by the worker's
+replica of the present state, which may be a moment behind; so a refusal that depends on it is given only after a
+*mark* has come back through the log, when the replica knows everything that was ordered before the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from tessenger.chat import answers, entries, words
+from tessenger.chat.delivery import Delivery
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.link import Link
+from tessenger.chat.ports import Log, Office, Unavailable, Worker
+from tessenger.chat.present import Present
+from tessenger.wire import messages
+from tessenger.wire.framing import BadLine
+from tessenger.wire.messages import AnyRequest, Error, ErrorCode
+
+Then = Callable[[AnyEntry], None]
+
+
+class Refusal(Struct, frozen=True):
+    """A rule says no. `certain`: nothing that the log may hold already could change that.
+
+    `target`: the group that it is about, where the console names it.
+    """
+
+    code: ErrorCode
+    text: str
+    certain: bool = True
+    target: str = ""
+
+
+class Rules(Struct, frozen=True):
+    """What of the configuration the rules need. Bytes and members; 0 means no limit."""
+
+    text_bytes: int
+    group_members: int
+    line_bytes: int
+    token_ms: int
+
+
+class Accounts(Protocol):
+    """Who has an account."""
+
+    def canonical(self, user: str) -> str | None:
+        """Return the name as the credentials have it, or None."""
+        ...
+
+
+class Handler(Protocol):
+    """Carries a request out, or says why not. With `final` the replica is as new as the request."""
+
+    def __call__(self, hub: Hub, link: Link, request: Any) -> Refusal | None:  # noqa: ANN401 the kind is the table's key
+        """Append the entry that the request leads to."""
+        ...
+
+
+class Hub:
+    """All connections of one worker, and the worker's replica of the present state."""
+
+    def __init__(  # noqa: PLR0913 each is a port or a value of its own
+        self,
+        worker: Worker,
+        present: Present,
+        log: Log,
+        office: Office,
+        accounts: Accounts,
+        rules: Rules,
+        new_token: Callable[[], str],
+        now: Callable[[], int],
+        handlers: dict[type, tuple[str, Handler]],
+    ) -> None:
+        """`handlers`: for each kind of request the command's name on the console ("" for none) and its handler."""
+        self.worker = worker
+        self.present = present
+        self.office = office
+        self.accounts = accounts
+        self.rules = rules
+        self.new_token = new_token
+        self.now = now
+        self.delivery = Delivery()
+        self._log = log
+        self._handlers = handlers
+        self._pending: dict[int, tuple[Link | None, int, Then | None]] = {}
+
+    # ---- from the clients ----
+
+    def received(self, link: Link, requests: Sequence[AnyRequest | BadLine]) -> None:
+        """Carry out what one read from a connection brought."""
+        for request in requests:
+            if type(request) is messages.Ping:
+                self.say(link, b'{"type":"pong","re":%d}\n' % request.id)
+            elif link.busy or link.waiting:
+                link.waiting.append(request)
+            elif not link.ended:
+                self._handle(link, request)
+        self.delivery.flush()
+
+    def hang_up(self, link: Link, code: ErrorCode, text: str) -> None:
+        """Close a connection for a reason that is the connection's own fault; its session is detached."""
+        if not link.ended:
+            self.say(link, answers.line(Error(code, text)))
+            self.delivery.flush()
+            self.lost(link)
+            link.end()
+
+    def closing(self) -> None:
+        """Tell everybody that the server stops."""
+        for link in list(self.delivery.links.values()):
+            self.say(link, answers.line(messages.Closing(words.CLOSING)))
+            self.delivery.flush()
+            link.end()
+
+    def lost(self, link: Link) -> None:
+        """A connection is gone. Its session, if any, is detached: the person may be back in a moment."""
+        if link.session and not link.ended:
+            self.append(
+                None, 0, entries.Detached(link.session, link.number, link.user, link.ip, link.udp_port, until=0)
+            )
+        link.ended = True
+        link.waiting.clear()
+        self.detach(link)
+
+    # ---- from the log ----
+
+    def committed(self, batch: Sequence[AnyEntry]) -> None:
+        """Act on committed entries, in their order."""
+        slot = self.worker.slot
+        pending = self._pending
+        delivery = self.delivery
+        present = self.present
+        for entry in batch:
+            kind = type(entry)
+            link, re, then = pending.pop(entry.n, _NOBODY) if entry.slot == slot else _NOBODY
+            if link is not None:
+                link.unanswered -= 1
+            if kind is entries.Message:
+                delivery.message(entry)  # type: ignore[arg-type]  # by kind
+                if link is not None:
+                    delivery.say(link, b'{"type":"sent","re":%d,"seq":%d,"at":%d}\n' % (re, entry.seq, entry.at))
+            elif kind is entries.GroupMessage:
+                sent = b'{"type":"sent","re":%d,"seq":%d,"at":%d}\n' % (re, entry.seq, entry.at)
+                delivery.group_message(entry, link, sent)  # type: ignore[arg-type]  # by kind
+            else:
+                present.apply(entry)
+                self._react(entry)
+                if then is not None:
+                    then(entry)
+                elif link is not None:
+                    self.answer(link, re, entry)
+            if entry.seq:
+                present.seq, present.at = entry.seq, entry.at
+        delivery.flush()
+
+    def _react(self, entry: AnyEntry) -> None:
+        """Do what a committed entry means for the connections here, whoever it came from."""
+        match entry:
+            case entries.Signal():
+                link = self.delivery.links.get(entry.to)
+                if link is not None:
+                    self.say(link, answers.event_line(entry))
+            case entries.Online() | entries.Resumed():
+                link = self.delivery.links.get(entry.user)
+                if link is not None and link.number < entry.number:
+                    if link.session != entry.session:
+                        self.say(link, answers.line(messages.Replaced(words.REPLACED)))
+                    self.end(link)
+            case entries.Offline(reason="removed"):
+                link = self.delivery.links.get(entry.user)
+                if link is not None and link.session == entry.session:
+                    self.say(link, answers.line(Error("removed", words.REMOVED)))
+                    self.end(link)
+            case entries.GroupCreated():
+                here = [self.delivery.links.get(user) for user in entry.members]
+                self.delivery.members[entry.group] = {link: None for link in here if link is not None}
+            case entries.GroupJoined():
+                link = self.delivery.links.get(entry.user)
+                if link is not None:
+                    self._subscribe(link, entry.group)
+            case _:
+                pass
+
+    def answer(self, link: Link, re: int, entry: AnyEntry) -> None:
+        """Answer the request that led to `entry`, or that the log refused to turn into one."""
+        if not isinstance(entry, entries.Refused):
+            self.say(link, answers.answer_to(re, entry, self.present))
+        elif entry.reason == "stale":
+            self.say(link, answers.line(messages.Replaced(words.REPLACED)))
+            self.end(link)
+        else:
+            self._answer_again(link, re)
+
+    def _answer_again(self, link: Link, re: int) -> None:
+        """Answer a request whose id was used before: from the journal."""
+
+        def found(entry: AnyEntry | Unavailable | None) -> None:
+            link.busy = False
+            if isinstance(entry, Unavailable):
+                self.say(link, answers.line(Error("unavailable", words.UNAVAILABLE, re)))
+            elif entry is None:
+                self.say(link, answers.line(Error("not_done", words.NOT_DONE, re)))
+            else:
+                self.say(link, answers.answer_to(re, entry, self.present))
+            self.proceed(link)
+
+        link.busy = True
+        self.office.answer(link.session, re, found)
+
+    # ---- for the handlers ----
+
+    def append(self, link: Link | None, re: int, entry: AnyEntry, then: Then | None = None) -> None:
+        """Append an entry for `link`'s request `re`; `then` is called with what is committed, or it is answered."""
+        n = self._log.append(entry)
+        self._pending[n] = (link, re, then)
+        if link is not None:
+            link.unanswered += 1
+
+    def say(self, link: Link, data: bytes) -> None:
+        """Send a line with the next flush."""
+        self.delivery.say(link, data)
+
+    def barrier(self, link: Link, then: Callable[[], None]) -> None:
+        """Call `then` when everything that is ordered so far has been applied here."""
+        self.append(link, 0, entries.Mark(), lambda _: then())
+
+    def refuse(self, link: Link, re: int, name: str, refusal: Refusal) -> None:
+        """Answer with an error, in order; a command that people issue also leaves its entry in the log."""
+        if name and link.session:
+            entry = entries.Command(
+                link.session, link.number, re, link.user, name, refusal.code, refusal.text, refusal.target
+            )
+            self.append(link, re, entry)
+        else:
+            self.refuse_quietly(link, Error(refusal.code, refusal.text, re))
+
+    def refuse_quietly(self, link: Link, error: Error) -> None:
+        """Answer with an error that leaves nothing in the log, but behind the answers that come before it."""
+        if link.unanswered and link.session:
+            self.barrier(link, lambda: self.say(link, answers.line(error)))
+        else:
+            self.say(link, answers.line(error))
+
+    def proceed(self, link: Link) -> None:
+        """Carry out what waited for a request that is done, and write."""
+        while link.waiting and not link.busy and not link.ended:
+            self._handle(link, link.waiting.popleft())
+        self.delivery.flush()
+        if link.throttled:
+            link.go_on()
+
+    def attach(self, link: Link) -> None:
+        """Let a signed-in connection have what its user is due from here on."""
+        self.delivery.links[link.user] = link
+        for group in self.present.groups_of.get(link.user.lower(), ()):
+            self._subscribe(link, group.name)
+
+    def detach(self, link: Link) -> None:
+        """Let a connection have nothing more."""
+        if not link.session:
+            return
+        for group in self.present.groups_of.get(link.user.lower(), ()):
+            here = self.delivery.members.get(group.name)
+            if here is not None:
+                here.pop(link, None)
+        self.delivery.drop(link)
+
+    def end(self, link: Link) -> None:
+        """Send what a connection is due, and close it: its session is over, or goes on elsewhere."""
+        self.delivery.flush()
+        self.detach(link)
+        link.end()
+
+    def _subscribe(self, link: Link, group: str) -> None:
+        self.delivery.members.setdefault(group, {})[link] = None
+
+    def _handle(self, link: Link, request: AnyRequest | BadLine, *, final: bool = False) -> None:
+        name, handler = self._handlers[type(request)]
+        refusal = handler(self, link, request)
+        if refusal is None:
+            return
+        re = getattr(request, "id", 0)
+        if final or refusal.certain:
+            self.refuse(link, re, name, refusal)
+            return
+
+        def now() -> None:
+            link.busy = False
+            self._handle(link, request, final=True)
+            self.proceed(link)
+
+        link.busy = True
+        self.barrier(link, now)
+
+
+_NOBODY: tuple[Link | None, int, Then | None] = (None, 0, None)

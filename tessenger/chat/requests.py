@@ -1,0 +1,297 @@
+"""The rules of each request of a signed-in person: what entry it leads to, or why not. Pure; lives in a worker.
+
+`HANDLERS` at the end is the command table: guards run once, before any handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tessenger.chat import answers, entries, events, sign_in, words
+from tessenger.chat.hub import Handler, Hub, Refusal
+from tessenger.chat.link import Link
+from tessenger.chat.ports import ClaimResult, Unavailable
+from tessenger.chat.present import Session
+from tessenger.errors import InvalidName
+from tessenger.wire import messages, names
+from tessenger.wire.framing import BadLine
+from tessenger.wire.messages import Error
+from tessenger.wire.text import clean, clean_line
+
+MAX_FILE_NAME = 255
+"""Characters in the name of an offered file."""
+
+_NOT_SIGNED_IN = Refusal("not_signed_in", words.NOT_SIGNED_IN)
+
+
+def _text_problem(hub: Hub, text: str) -> Refusal | None:
+    if not text or text.isspace():
+        return Refusal("empty_text", words.EMPTY_TEXT)
+    limit = hub.rules.text_bytes
+    if limit and len(text) * 4 > limit and (size := len(text.encode())) > limit:
+        return Refusal("text_too_long", words.TEXT_TOO_LONG.format(size=size, limit=limit))
+    return None
+
+
+def _someone_else(hub: Hub, link: Link, to: str, to_self: str) -> Session | Refusal:
+    """Return the session of another person who is present."""
+    target = hub.present.find(to)
+    if target is not None and target.user != link.user:
+        return target
+    user = hub.accounts.canonical(to)
+    if user == link.user:
+        return Refusal("to_self", to_self)
+    if user is None:
+        return Refusal("unknown_user", words.unknown_user(clean_line(to)[: names.MAX_NAME]))
+    return Refusal("not_online", words.not_online(user), certain=False)
+
+
+def msgto(hub: Hub, link: Link, request: messages.MsgTo) -> Refusal | None:
+    """A private message to someone who is present."""
+    text = clean(request.text)
+    problem = _text_problem(hub, text)
+    if problem is not None:
+        return problem
+    target = _someone_else(hub, link, request.to, words.TO_SELF)
+    if isinstance(target, Refusal):
+        return target
+    body = events.message_body(link.user, text)
+    entry = entries.Message(link.session, link.number, request.id, link.user, target.user, text, body)
+    hub.append(link, request.id, entry)
+    return None
+
+
+def groupmsg(hub: Hub, link: Link, request: messages.GroupMsg) -> Refusal | None:
+    """A message to a group that the sender is a member of."""
+    text = clean(request.text)
+    problem = _text_problem(hub, text)
+    if problem is not None:
+        return problem
+    group = hub.present.group(request.group)
+    if group is None:
+        return Refusal("unknown_group", words.unknown_group(_shown(request.group)), certain=False)
+    if names.key(link.user) not in group.members:
+        return Refusal("not_member", words.not_member(group.name), certain=False)
+    body = events.group_body(group.name, link.user, text)
+    entry = entries.GroupMessage(link.session, link.number, request.id, link.user, group.name, text, body)
+    hub.append(link, request.id, entry)
+    return None
+
+
+def activeuser(hub: Hub, link: Link, request: messages.ActiveUser) -> Refusal | None:
+    """Who is present, as of the entry's place in the log."""
+    entry = entries.Command(link.session, link.number, request.id, link.user, "activeuser")
+    hub.append(link, request.id, entry)
+    return None
+
+
+def creategroup(hub: Hub, link: Link, request: messages.CreateGroup) -> Refusal | None:
+    """A new group with everybody who is named, and its creator."""
+    problem = _group_name_problem(hub, request.group)
+    if problem is not None:
+        return problem
+    members = _members_named(hub, link, request)
+    if isinstance(members, Refusal):
+        return members
+
+    def claimed(result: ClaimResult) -> None:
+        if isinstance(result, int):
+            hub.append(
+                link,
+                request.id,
+                entries.GroupCreated(
+                    link.session, link.number, request.id, link.user, request.group, members, result
+                ),
+                lambda entry: _created(hub, link, request, entry),
+            )
+        elif isinstance(result, Unavailable):
+            _finish(hub, link, request.id, "creategroup", Refusal("unavailable", words.UNAVAILABLE))
+        else:
+            _finish(hub, link, request.id, "creategroup", _exists(request.group))
+
+    link.busy = True
+    hub.office.create_group(request.group, claimed)
+    return None
+
+
+def joingroup(hub: Hub, link: Link, request: messages.JoinGroup) -> Refusal | None:
+    """Become a member of a group that exists."""
+    group = hub.present.group(request.group)
+    if group is None:
+        return Refusal("unknown_group", words.unknown_group(_shown(request.group)), certain=False)
+    if names.key(link.user) in group.members:
+        return Refusal("already_member", words.already_member(group.name))
+    name = group.name
+
+    def claimed(result: ClaimResult) -> None:
+        if isinstance(result, int):
+            entry = entries.GroupJoined(link.session, link.number, request.id, link.user, name, result)
+            hub.append(link, request.id, entry, lambda entry: _joined(hub, link, request, entry))
+        elif isinstance(result, Unavailable):
+            _finish(hub, link, request.id, "joingroup", Refusal("unavailable", words.UNAVAILABLE))
+        elif result.reason == "full":
+            full = words.group_full(name, hub.rules.group_members)
+            _finish(hub, link, request.id, "joingroup", Refusal("too_many_members", full))
+        else:
+            _finish(hub, link, request.id, "joingroup", Refusal("already_member", words.already_member(name)))
+
+    link.busy = True
+    hub.office.join_group(name, link.user, claimed)
+    return None
+
+
+def p2pvideo(hub: Hub, link: Link, request: messages.P2PVideo) -> Refusal | None:
+    """Offer a file to someone; where we take datagrams goes with it."""
+    name = clean_line(request.name)
+    if not name or len(name) > MAX_FILE_NAME:
+        return Refusal("bad_request", words.BAD_FILE_NAME)
+    fields: dict[str, str | int] = {"name": name, "size": request.size, "key": request.key}
+    fields |= {"host": link.ip, "port": link.udp_port}
+    return _signal(hub, link, request, "p2pvideo", fields)
+
+
+def accept(hub: Hub, link: Link, request: messages.Accept) -> Refusal | None:
+    """Take an offered file."""
+    return _signal(hub, link, request, "accept", {"key": request.key, "host": link.ip, "port": link.udp_port})
+
+
+def reject(hub: Hub, link: Link, request: messages.Reject) -> Refusal | None:
+    """Refuse an offered file."""
+    return _signal(hub, link, request, "reject", {"reason": clean_line(request.reason)})
+
+
+def cancel(hub: Hub, link: Link, request: messages.Cancel) -> Refusal | None:
+    """Give a transfer up."""
+    return _signal(hub, link, request, "cancel", {"reason": clean_line(request.reason)})
+
+
+def list_names(hub: Hub, link: Link, request: messages.Names) -> Refusal | None:
+    """What can be completed."""
+    hub.barrier(link, lambda: hub.say(link, answers.all_names(request.id, hub.present)))
+    return None
+
+
+def sync(hub: Hub, link: Link, request: messages.Sync) -> Refusal | None:
+    """A barrier for the client."""
+    hub.barrier(link, lambda: hub.say(link, answers.line(messages.Synced(request.id))))
+    return None
+
+
+def seen(hub: Hub, link: Link, request: messages.Seen) -> Refusal | None:
+    """How far the person has read."""
+    hub.append(None, 0, entries.Seen(link.session, min(request.seq, hub.present.seq)))
+    return None
+
+
+def bad_line(hub: Hub, link: Link, request: BadLine) -> Refusal | None:
+    """A line that was no valid request."""
+    hub.refuse_quietly(link, Error("bad_request", clean_line(request.text), request.re))
+    return None
+
+
+def _shown(name: str) -> str:
+    """Return a name that may be nobody's, so that it can be shown."""
+    return clean_line(name)[: names.MAX_NAME]
+
+
+def _exists(group: str) -> Refusal:
+    return Refusal("group_exists", words.cannot_create(group, f"{group} exists"), target=group)
+
+
+def _group_name_problem(hub: Hub, group: str) -> Refusal | None:
+    try:
+        names.checked(group, "group")
+    except InvalidName as problem:
+        return Refusal("bad_name", str(problem))
+    if hub.accounts.canonical(group) is not None:
+        return Refusal("name_taken", words.cannot_create(group, f"{group} is a user"))
+    existing = hub.present.group(group)
+    return None if existing is None else _exists(existing.name)
+
+
+def _members_named(hub: Hub, link: Link, request: messages.CreateGroup) -> list[str] | Refusal:
+    """Return the members in the order given, each once; the creator comes first where not named."""
+    members: dict[str, None] = {}
+    for name in request.members:
+        user = hub.accounts.canonical(name)
+        if user is None:
+            return Refusal("unknown_user", words.cannot_create(request.group, words.unknown_user(_shown(name))))
+        members[user] = None
+    named = list(members) if link.user in members else [link.user, *members]
+    limit = hub.rules.group_members
+    if limit and len(named) > limit:
+        return Refusal("too_many_members", words.group_full(request.group, limit))
+    return named
+
+
+def _created(hub: Hub, link: Link, request: messages.CreateGroup, entry: entries.AnyEntry) -> None:
+    if isinstance(entry, entries.Refused) and entry.reason == "exists":
+        _finish(hub, link, request.id, "creategroup", _exists(request.group))
+    else:
+        _finish(hub, link, request.id, "creategroup", entry)
+
+
+def _joined(hub: Hub, link: Link, request: messages.JoinGroup, entry: entries.AnyEntry) -> None:
+    if isinstance(entry, entries.Refused) and entry.reason == "exists":
+        _finish(hub, link, request.id, "joingroup", Refusal("already_member", words.already_member(request.group)))
+    else:
+        _finish(hub, link, request.id, "joingroup", entry)
+
+
+def _finish(hub: Hub, link: Link, re: int, name: str, outcome: Refusal | entries.AnyEntry) -> None:
+    """Answer a request that the connection's next ones have waited for, and go on with them."""
+    if link.ended:
+        return
+    link.busy = False
+    if isinstance(outcome, Refusal):
+        hub.refuse(link, re, name, outcome)
+    else:
+        hub.answer(link, re, outcome)
+    hub.proceed(link)
+
+
+_Signalling = messages.P2PVideo | messages.Accept | messages.Reject | messages.Cancel
+
+
+def _signal(hub: Hub, link: Link, request: _Signalling, name: str, fields: dict[str, str | int]) -> Refusal | None:
+    """Tell another client something about a transfer."""
+    target = _someone_else(hub, link, request.to, words.FILE_TO_SELF)
+    if isinstance(target, Refusal):
+        return target
+    if name == "p2pvideo" and not target.udp_port:
+        return Refusal("no_files", words.takes_no_files(target.user))
+    body = events.signal_body(link.user, {"transfer": request.transfer, **fields})
+    entry = entries.Signal(link.session, link.number, request.id, link.user, target.user, name, body)
+    hub.append(link, request.id, entry)
+    return None
+
+
+def _signed_in_only(handler: Callable[[Hub, Link, Any], Refusal | None]) -> Handler:
+    """Guard a handler: the connection must have a session."""
+
+    def guarded(hub: Hub, link: Link, request: Any) -> Refusal | None:  # noqa: ANN401 the kind is the table's key
+        return handler(hub, link, request) if link.session else _NOT_SIGNED_IN
+
+    return guarded
+
+
+HANDLERS: dict[type, tuple[str, Handler]] = {
+    messages.MsgTo: ("msgto", _signed_in_only(msgto)),
+    messages.GroupMsg: ("groupmsg", _signed_in_only(groupmsg)),
+    messages.ActiveUser: ("activeuser", _signed_in_only(activeuser)),
+    messages.CreateGroup: ("creategroup", _signed_in_only(creategroup)),
+    messages.JoinGroup: ("joingroup", _signed_in_only(joingroup)),
+    messages.P2PVideo: ("p2pvideo", _signed_in_only(p2pvideo)),
+    messages.Accept: ("", _signed_in_only(accept)),
+    messages.Reject: ("", _signed_in_only(reject)),
+    messages.Cancel: ("", _signed_in_only(cancel)),
+    messages.Names: ("", _signed_in_only(list_names)),
+    messages.Sync: ("", _signed_in_only(sync)),
+    messages.Seen: ("", _signed_in_only(seen)),
+    messages.Login: ("", sign_in.login),
+    messages.Resume: ("", sign_in.resume),
+    messages.Logout: ("", sign_in.logout),
+    BadLine: ("", bad_line),
+}
+"""For each kind of request: the command that the console shows ("" for none), and what carries it out."""

@@ -1,0 +1,218 @@
+"""How a connection gets its session: sign-in, resume and logout. Pure; lives in a worker."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from tessenger.chat import answers, entries, words
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.hub import Hub, Refusal
+from tessenger.chat.link import Link
+from tessenger.chat.ports import (
+    ClaimRefused,
+    ClaimResult,
+    IsBlocked,
+    SignedIn,
+    SignInResult,
+    Unavailable,
+    WrongPassword,
+)
+from tessenger.chat.present import Session
+from tessenger.wire import messages, names
+from tessenger.wire.messages import Denied, DeniedCode, Error, Limits, Login, Logout, Resume, Welcome
+
+_DENIALS: dict[DeniedCode, str] = {
+    "invalid_password": words.INVALID_PASSWORD,
+    "blocked_now": words.BLOCKED_NOW,
+    "blocked": words.BLOCKED,
+    "session_expired": words.SESSION_EXPIRED,
+    "unavailable": words.UNAVAILABLE,
+}
+
+
+def login(hub: Hub, link: Link, request: Login) -> Refusal | None:
+    """Check a password, counted over all workers, and begin a session."""
+    if _spoken(hub, link, request) is None or _signed_in(link):
+        return _signed_in(link)
+
+    def checked(result: SignInResult) -> None:
+        if link.ended:
+            return
+        if isinstance(result, SignedIn):
+            _begin(hub, link, request, result)
+        elif isinstance(result, WrongPassword):
+            _wrong_password(hub, link, request, result)
+        else:
+            _deny(hub, link, request.id, "blocked" if isinstance(result, IsBlocked) else "unavailable")
+
+    if not names.is_name(request.user):
+        _deny(hub, link, request.id, "invalid_password")
+        return None
+    link.busy = True
+    hub.office.sign_in(request.user, request.password, link.ip, checked)
+    return None
+
+
+def resume(hub: Hub, link: Link, request: Resume) -> Refusal | None:
+    """Let a session go on over this connection."""
+    if _spoken(hub, link, request) is None or _signed_in(link):
+        return _signed_in(link)
+
+    def attached(result: ClaimResult) -> None:
+        session = _session_of(hub, request.token)
+        if link.ended:
+            return
+        if session is None:
+            _deny(hub, link, request.id, "session_expired")
+        elif isinstance(result, ClaimRefused | Unavailable):
+            _deny(hub, link, request.id, "unavailable")
+        else:
+            link.udp_port = session.udp_port
+            entry = entries.Resumed(
+                session.id, result, request.id, session.user, session.ip, session.udp_port, hub.worker.generation
+            )
+            hub.append(link, request.id, entry, lambda e: _resumed(hub, link, request, e))
+
+    link.busy = True
+    # What the replica does not know yet may be in the log: the session may have begun on another worker just now.
+    hub.barrier(link, lambda: hub.office.attach(attached))
+    return None
+
+
+def logout(hub: Hub, link: Link, request: Logout) -> Refusal | None:
+    """End the session; nothing behind it is carried out."""
+    if not link.session:
+        return Refusal("not_signed_in", words.NOT_SIGNED_IN)
+
+    def left(entry: AnyEntry) -> None:
+        hub.say(link, answers.line(messages.Bye(request.id)))
+        hub.end(link)
+
+    link.busy = True
+    entry = entries.Offline(link.session, link.number, request.id, link.user, link.ip, link.udp_port, "logout")
+    hub.append(link, request.id, entry, left)
+    return None
+
+
+def token_hash(token: str) -> bytes:
+    """Return what is kept of a token: with 256 random bits in it, a plain SHA-256 cannot be searched."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _signed_in(link: Link) -> Refusal | None:
+    return Refusal("already_signed_in", words.ALREADY_SIGNED_IN) if link.session else None
+
+
+def _spoken(hub: Hub, link: Link, request: Login | Resume) -> bool | None:
+    """Return True, or None after a client was told that its version of the protocol is not spoken here."""
+    if request.protocol == messages.PROTOCOL:
+        return True
+    text = words.PROTOCOL.format(ours=messages.PROTOCOL, theirs=request.protocol)
+    hub.say(link, answers.line(Denied(request.id, "protocol", text)))
+    return None
+
+
+def _deny(hub: Hub, link: Link, re: int, code: DeniedCode) -> None:
+    """Say no, and go on or close."""
+    link.busy = False
+    hub.say(link, answers.line(Denied(re, code, _DENIALS[code])))
+    if code in {"blocked", "blocked_now"}:
+        hub.end(link)
+    else:
+        hub.proceed(link)
+
+
+def _wrong_password(hub: Hub, link: Link, request: Login, result: WrongPassword) -> None:
+    user = hub.accounts.canonical(result.user) or result.user
+    if result.blocked_until:
+        entry: AnyEntry = entries.Blocked(user, link.ip, result.blocked_until, result.seconds)
+        code: DeniedCode = "blocked_now"
+    else:
+        entry = entries.LoginFailed(user, link.ip, result.failures)
+        code = "invalid_password"
+    hub.append(link, request.id, entry, lambda _: None if link.ended else _deny(hub, link, request.id, code))
+
+
+def _begin(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:
+    """Append the entry that begins the session."""
+    token = f"{result.number:x}.{hub.new_token()}"
+    link.udp_port = request.udp_port
+    link.ip = request.udp_host or link.ip
+    entry = entries.Online(
+        session=result.number,
+        number=result.number,
+        request=request.id,
+        user=result.user,
+        ip=link.ip,
+        udp_port=request.udp_port,
+        generation=hub.worker.generation,
+        token_hash=token_hash(token),
+        expires=hub.now() + hub.rules.token_ms,
+    )
+    hub.append(link, request.id, entry, lambda e: _online(hub, link, request, token, e))
+
+
+def _online(hub: Hub, link: Link, request: Login, token: str, entry: AnyEntry) -> None:
+    """The session has begun: welcome, then what was left unread in earlier ones."""
+    if not _attach(hub, link, entry):
+        return
+    _welcome(hub, link, request.id, token, entry.seq)
+    hub.office.unread(link.user, request.after, entry.seq, lambda found: _catch_up(hub, link, found))
+
+
+def _resumed(hub: Hub, link: Link, request: Resume, entry: AnyEntry) -> None:
+    """The session goes on: welcome, then what was missed."""
+    if isinstance(entry, entries.Refused) and not link.ended:
+        _deny(hub, link, request.id, "session_expired")
+    elif _attach(hub, link, entry):
+        _welcome(hub, link, request.id, request.token, entry.seq)
+        hub.office.missed(link.user, request.after, entry.seq, lambda found: _catch_up(hub, link, found))
+
+
+def _attach(hub: Hub, link: Link, entry: AnyEntry) -> bool:
+    """Bind the connection to its session. False where the connection or the session is gone already."""
+    if not isinstance(entry, entries.Online | entries.Resumed):
+        hub.say(link, answers.line(messages.Replaced(words.REPLACED)))
+        hub.end(link)
+        return False
+    link.session, link.number, link.user = entry.session, entry.number, entry.user
+    if link.ended:  # it broke while the entry was on its way
+        link.ended = False
+        hub.lost(link)
+        return False
+    hub.attach(link)
+    return True
+
+
+def _welcome(hub: Hub, link: Link, re: int, token: str, seq: int) -> None:
+    limits = Limits(hub.rules.line_bytes, hub.rules.text_bytes, hub.rules.group_members)
+    hub.say(link, answers.line(Welcome(re, link.user, token, seq, limits)))
+    hub.delivery.flush()
+    link.hold()
+
+
+def _catch_up(hub: Hub, link: Link, found: list[AnyEntry] | Unavailable) -> None:
+    """Send what was missed, then what came meanwhile, and go on."""
+    if link.ended:
+        return
+    link.busy = False
+    if isinstance(found, Unavailable):  # never skip over what was missed: the client comes again
+        link.release(answers.line(Error("unavailable", words.UNAVAILABLE)))
+        hub.lost(link)
+        link.end()
+        return
+    link.release(b"".join([answers.event_line(entry) for entry in found]))
+    hub.proceed(link)
+
+
+def _session_of(hub: Hub, token: str) -> Session | None:
+    """Return the session that a token resumes, if it is still good."""
+    number, _, _ = token.partition(".")
+    try:
+        session = hub.present.sessions.get(int(number, 16))
+    except ValueError:
+        return None
+    if session is None or session.expires <= hub.now():
+        return None
+    return session if hmac.compare_digest(token_hash(token), session.token_hash) else None

@@ -1,0 +1,99 @@
+"""Bytes of a client become requests: one JSON object a line, whatever the fragments they come in. Pure.
+
+A line that is no valid request becomes a `BadLine` in its place; a line that is too long ends the reading, because
+nobody can tell where the next one begins without keeping all of it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from tessenger.wire.messages import AnyRequest
+
+
+class BadLine(Struct, frozen=True, gc=False):
+    """A line that is no valid request; `text` says why. `re` is its id where it could be read."""
+
+    text: str
+    re: int | None = None
+
+
+class TooLong(Struct, frozen=True, gc=False):
+    """A line is longer than the limit. The last thing that a reader returns."""
+
+
+Line = AnyRequest | BadLine | TooLong
+
+
+class _JustId(Struct):
+    id: int
+
+
+_decoder = msgspec.json.Decoder(AnyRequest)
+_id_decoder = msgspec.json.Decoder(_JustId)
+
+
+class LineReader:
+    """Cuts what one connection sends into lines and decodes them."""
+
+    __slots__ = ("_limit", "_rest", "_stopped")
+
+    def __init__(self, limit: int) -> None:
+        """`limit`: bytes in the longest line, without its line end."""
+        self._limit = limit
+        self._rest = b""
+        self._stopped = False
+
+    def feed(self, data: bytes) -> list[Line]:
+        """Return what `data` completes, in order. Blank lines are skipped."""
+        if self._stopped:
+            return []
+        if self._rest:
+            data = self._rest + data
+            self._rest = b""
+        end = data.rfind(b"\n") + 1
+        if end != len(data):
+            self._rest = data[end:]
+            data = data[:end]
+        if len(data) > self._limit or len(self._rest) > self._limit:
+            return self._carefully(data)
+        if not data:
+            return []
+        try:
+            return list(_decoder.decode_lines(data))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self._carefully(data)
+
+    def _carefully(self, data: bytes) -> list[Line]:
+        """Decode line by line, so that what is wrong costs only its own line."""
+        lines: list[Line] = []
+        for line in data.splitlines() if b"\n" not in data else data[:-1].split(b"\n"):
+            if len(line) > self._limit:
+                return self._stop(lines)
+            if line.strip():
+                lines.append(_decoded(line))
+        if len(self._rest) > self._limit:
+            return self._stop(lines)
+        return lines
+
+    def _stop(self, lines: list[Line]) -> list[Line]:
+        self._stopped = True
+        self._rest = b""
+        return [*lines, TooLong()]
+
+
+def _decoded(line: bytes) -> AnyRequest | BadLine:
+    try:
+        request: AnyRequest = _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        return BadLine(f"This is no valid request: {problem}", _id_of(line))
+    return request
+
+
+def _id_of(line: bytes) -> int | None:
+    try:
+        re = _id_decoder.decode(line).id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return re if 0 <= re <= 2**53 else None
