@@ -1,0 +1,50 @@
+"""Checkpoints of the journal from a thread of the logger's, over a connection of its own.
+
+A checkpoint copies committed pages from the write-ahead file into the journal and syncs both, which takes 10 ms and
+more. A passive one holds up neither the logger nor a reader. When it got everything and nobody reads, the next commit
+begins the write-ahead file anew; under unbroken load that does not happen, and the store truncates the file itself.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+from tessenger.journal import schema
+
+INTERVAL = 1.0
+"""Seconds between two checkpoints."""
+
+
+class Checkpointer:
+    """The thread; `start` and `stop` it once."""
+
+    def __init__(self, path: Path, interval: float = INTERVAL) -> None:
+        """Make ready for the journal at `path`, which exists. Starts nothing yet."""
+        self._path = path
+        self._interval = interval
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="checkpointer", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the checkpoint that is under way."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        db = sqlite3.connect(self._path, timeout=schema.BUSY_SECONDS, isolation_level=None)
+        try:
+            while not self._stopping.wait(self._interval):
+                try:
+                    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                except sqlite3.OperationalError:
+                    # No room, or somebody else's checkpoint: what is committed is safe in the write-ahead file. The
+                    # next turn tries again; a disk that stays broken is reported by the commits.
+                    continue
+        finally:
+            db.close()

@@ -1,0 +1,108 @@
+"""An entry as a row of the journal's table, and back. Pure.
+
+Fields that a read or an administrator asks for have columns; what else a kind has goes into `data`, a MessagePack map
+by field name, so that a field with a default can be added to a kind without making old rows unreadable. A message is
+in the columns alone, its text exactly once: redaction blanks one place. Its `body` is made again when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast, get_args
+
+import msgspec
+
+from tessenger.chat import entries, events
+from tessenger.errors import JournalError
+
+Row = tuple[Any, ...]
+
+COLUMNS = ("seq", "at", "kind", "session", "number", "request", "slot", "n", "user", "target", "text", "data")
+SELECT = f"SELECT {', '.join(COLUMNS)} FROM entries"
+INSERT = f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+
+_NUMBERS = ("session", "number", "request", "slot", "n")
+_TARGETS = ("to", "group", "target")
+"""Fields that go into the column `target`: what readers look entries up by, a user's or a group's name."""
+
+_KINDS: dict[str, type[Any]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(entries.AnyEntry) if kind not in entries.UNJOURNALED
+}
+
+
+class _Plan(NamedTuple):
+    """Where the fields of one kind are kept."""
+
+    tag: str
+    columns: list[tuple[str, int]]
+    rest: list[str]
+
+
+def _plan(kind: type[entries.Entry]) -> _Plan:
+    columns, rest = [], []
+    for name in kind.__struct_fields__:
+        column = "target" if name in _TARGETS else name
+        if column in COLUMNS:
+            columns.append((name, COLUMNS.index(column)))
+        else:
+            rest.append(name)
+    return _Plan(str(kind.__struct_config__.tag), columns, rest)
+
+
+_PLANS = {kind: _plan(kind) for kind in _KINDS.values()}
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+def _message_row(e: entries.Message) -> Row:
+    return (e.seq, e.at, "m", e.session, e.number, e.request, e.slot, e.n, e.user, e.to, e.text, None)
+
+
+def _group_message_row(e: entries.GroupMessage) -> Row:
+    return (e.seq, e.at, "g", e.session, e.number, e.request, e.slot, e.n, e.user, e.group, e.text, None)
+
+
+def _any_row(entry: entries.AnyEntry) -> Row:
+    plan = _PLANS[type(entry)]
+    row: list[Any] = [0 if column in _NUMBERS else None for column in COLUMNS]
+    row[2] = plan.tag
+    for name, index in plan.columns:
+        value = getattr(entry, name)
+        row[index] = None if value == "" else value
+    if plan.rest:
+        row[-1] = _pack({name: getattr(entry, name) for name in plan.rest})
+    return tuple(row)
+
+
+_ENCODERS: dict[type[entries.Entry], Callable[[Any], Row]] = {
+    **dict.fromkeys(_PLANS, _any_row),
+    entries.Message: _message_row,
+    entries.GroupMessage: _group_message_row,
+}
+
+
+def to_row(entry: entries.AnyEntry) -> Row:
+    """Return `entry` in the order of `COLUMNS`."""
+    return _ENCODERS[type(entry)](entry)
+
+
+def from_row(row: Row) -> entries.AnyEntry:
+    """Return the entry of a row selected with `SELECT`. Raises `JournalError` for one that makes no sense."""
+    seq, at, kind, session, number, request, slot, n, user, target, text, data = row
+    if kind == "m":
+        return entries.Message(
+            session, number, request, user, target, text, events.message_body(user, text), seq=seq, at=at, slot=slot, n=n
+        )
+    if kind == "g":
+        body = events.group_body(target, user, text)
+        return entries.GroupMessage(
+            session, number, request, user, target, text, body, seq=seq, at=at, slot=slot, n=n
+        )
+    try:
+        found = _KINDS[kind]
+        fields = {name: "" if row[index] is None else row[index] for name, index in _PLANS[found].columns}
+        if data is not None:
+            fields |= _unpack(data)
+        return cast(entries.AnyEntry, found(**fields))
+    except (KeyError, TypeError, msgspec.DecodeError) as error:
+        raise JournalError(f"The journal is damaged: entry {seq} cannot be read ({error}).") from error

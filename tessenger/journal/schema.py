@@ -1,0 +1,188 @@
+"""The journal's tables, and opening its file: by the logger to write it, by workers and the manager to read it.
+
+`entries` is the log. Everything else is what the log adds up to (the present state), so that nobody replays it and
+its beginning can be pruned. Reads that need an index: entries by (target, seq) for catch-up and history, and by
+(session, request) for repeats; each index costs every message, so there are no others. The sequence number is the
+rowid, which every index of SQLite ends with. User and group names are ASCII, so NOCASE compares as `names.key` does.
+
+`meta` has one row:
+epoch        how many times a server has started on this journal
+start_seq    the number behind which the running server's entries begin
+reserved_seq entries up to this number may have been passed on: a start goes on behind it (see store.py)
+counted_seq  `sessions.highest` and `slots` are counted up to here, the entries behind tell the rest
+logged_seq   `text_logs` has the sizes that the text logs had when everything up to here was written to them
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from tessenger.errors import JournalError
+
+APPLICATION_ID = 0x54455353
+"""`TESS`: marks an SQLite file as a journal of Tessenger."""
+
+VERSION = 1
+"""Of these tables (`PRAGMA user_version`)."""
+
+BUSY_SECONDS = 5.0
+"""How long to wait for another connection's lock."""
+
+_CACHE_KIB = 32_768
+"""Page cache of the writer: the tails of the index for some thousand recipients."""
+
+_SCHEMA = """
+CREATE TABLE meta (
+    one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL DEFAULT 0, start_seq INTEGER NOT NULL DEFAULT 0,
+    reserved_seq INTEGER NOT NULL DEFAULT 0, counted_seq INTEGER NOT NULL DEFAULT 0,
+    logged_seq INTEGER NOT NULL DEFAULT 0);
+INSERT INTO meta (one) VALUES (1);
+CREATE TABLE entries (
+    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, session INTEGER NOT NULL,
+    number INTEGER NOT NULL, request INTEGER NOT NULL, slot INTEGER NOT NULL, n INTEGER NOT NULL,
+    user TEXT COLLATE NOCASE, target TEXT COLLATE NOCASE, text TEXT, data BLOB);
+CREATE INDEX entries_target ON entries (target) WHERE target IS NOT NULL;
+CREATE INDEX entries_request ON entries (session, request) WHERE request <> 0;
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY, user TEXT NOT NULL COLLATE NOCASE, number INTEGER NOT NULL, slot INTEGER NOT NULL,
+    generation INTEGER NOT NULL, ip TEXT NOT NULL, udp_port INTEGER NOT NULL, since INTEGER NOT NULL,
+    seq INTEGER NOT NULL, token_hash BLOB NOT NULL, expires INTEGER NOT NULL, highest INTEGER NOT NULL,
+    detached_until INTEGER NOT NULL);
+CREATE INDEX sessions_user ON sessions (user);
+CREATE TABLE users (
+    user TEXT PRIMARY KEY COLLATE NOCASE, seen_seq INTEGER NOT NULL, offline_seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE groups (
+    name TEXT PRIMARY KEY COLLATE NOCASE, creator TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE memberships (
+    place INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, user TEXT NOT NULL COLLATE NOCASE,
+    from_seq INTEGER NOT NULL, to_seq INTEGER);
+CREATE INDEX memberships_user ON memberships (user, name);
+CREATE INDEX memberships_name ON memberships (name) WHERE to_seq IS NULL;
+CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE blocks (key TEXT PRIMARY KEY, user TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, n INTEGER NOT NULL);
+CREATE TABLE text_logs (name TEXT PRIMARY KEY, inode INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+_SMALL = ("meta", "sessions", "users", "groups", "memberships", "failures", "blocks", "slots", "text_logs")
+"""Tables that are checked whole when the journal is opened; `entries` may have millions of rows."""
+
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def primary_code(error: sqlite3.Error) -> int:
+    """Return SQLite's result code without its extension, 0 where the error is not SQLite's own."""
+    return (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+
+
+def is_passing(error: sqlite3.Error) -> bool:
+    """Tell whether the same statement may succeed later: the disk is full or fails, or somebody holds a lock."""
+    return primary_code(error) in _NO_ROOM
+
+
+def explained(path: Path, error: sqlite3.Error) -> JournalError:
+    """Return what an administrator is told about `error`."""
+    code = primary_code(error)
+    if code in _DAMAGED:
+        return JournalError(f"The journal {path} is damaged ({error}). Restore it from a backup, or move it away.")
+    if code == sqlite3.SQLITE_FULL:
+        return JournalError(f"No space is left on the disk of the journal {path}.")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return JournalError(f"The journal {path} cannot be opened for writing ({error}).")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return JournalError(f"The journal {path} is in use by another program.")
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        return JournalError(f"Another process has written to the journal {path} ({error}).")
+    return JournalError(f"The journal {path} cannot be used ({error}).")
+
+
+def open_writer(path: Path) -> sqlite3.Connection:
+    """Open the journal for the logger, making it where there is none. Raises `JournalError`."""
+    if not path.parent.is_dir():
+        raise JournalError(f"The data directory {path.parent} is no directory.")
+    if path.is_dir():
+        raise JournalError(f"The journal {path} is a directory.")
+    db = None
+    try:
+        db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        if not _is_journal(db, path):
+            _create(db, path)
+        db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        if db.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+            raise JournalError(f"The journal {path} is on a file system that cannot have a write-ahead log.")
+        _check(db, path)
+    except sqlite3.Error as error:
+        if db is not None:
+            db.close()
+        raise explained(path, error) from error
+    except JournalError:
+        if db is not None:
+            db.close()
+        raise
+    return db
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Open the journal to read it; the connection may be used by one thread at a time. Raises `JournalError`."""
+    db = None
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        if not _is_journal(db, path):
+            raise JournalError(f"The journal {path} is empty.")
+    except sqlite3.Error as error:
+        if db is not None:
+            db.close()
+        raise explained(path, error) from error
+    except JournalError:
+        if db is not None:
+            db.close()
+        raise
+    return db
+
+
+def _is_journal(db: sqlite3.Connection, path: Path) -> bool:
+    """Tell whether there are tables already; refuse those of others and of newer versions."""
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not tables and application in (0, APPLICATION_ID):
+        return False
+    if application != APPLICATION_ID:
+        raise JournalError(f"{path} is an SQLite database of another program, not a journal.")
+    if version > VERSION:
+        raise JournalError(
+            f"The journal {path} has version {version}, this program knows up to {VERSION}: use a newer Tessenger."
+        )
+    return True
+
+
+def _create(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, all or none, and have the new file's name on the disk before anything relies on it."""
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # pruning can give space back; it cannot be chosen later
+    db.execute("PRAGMA journal_mode = WAL")
+    db.executescript(
+        f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+    )
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    """Look for damage where it takes no time: the small tables whole, the log at both ends, room to write."""
+    for table in _SMALL:
+        (found,) = db.execute(f"PRAGMA integrity_check('{table}')").fetchone()
+        if found != "ok":
+            raise JournalError(f"The journal {path} is damaged ({found}). Restore it from a backup, or move it away.")
+    for order in ("ASC", "DESC"):
+        db.execute(f"SELECT * FROM entries ORDER BY seq {order} LIMIT 100").fetchall()
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("UPDATE meta SET epoch = epoch")
+    db.execute("ROLLBACK")

@@ -1,0 +1,254 @@
+"""The journal, as the logger writes it: SQLite with a write-ahead log, one transaction a batch.
+
+What a commit means. A transaction is in the write-ahead file when `commit` returns, so it survives the death of any
+process. With durability "power" the file is also on the disk by then (`synchronous=FULL`); with "process" the disk
+has it some time later, and a power cut may take the last batches back, although clients have seen their numbers.
+
+So with "process", numbers are reserved ahead: before a batch goes beyond `reserved_seq`, that is raised by a block, and
+the raise is on the disk before the batch is committed. A clean close lowers it to the last number given. A server that
+starts (`begin_epoch`) goes on behind `reserved_seq`: after a power cut, or when every process was killed, the numbers
+jump by up to a block and none is ever given twice. A logger that is replaced under a running server goes on behind the
+last entry, for no process's death takes a commit back. So numbers rise without gaps while a server runs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.present import Snapshot
+from tessenger.errors import JournalBusy, JournalError
+from tessenger.journal import changes, rows, schema
+
+BLOCK = 1_000_000
+"""Numbers reserved at a time: one fsync (some milliseconds) for as many messages."""
+
+COUNT_EVERY = 1_000
+"""Entries between two writings of the counters; a process that starts counts at most about as many."""
+
+WAL_BYTES = 67_108_864
+"""Above this the write-ahead file is truncated between two batches."""
+
+_TRUNCATE_WAIT_MS = 20
+"""How long truncating may wait for readers and for the checkpointer."""
+
+
+class LogFile(Struct, frozen=True):
+    """A text log on the disk: which file it is, and how many of its bytes are known to be right."""
+
+    inode: int
+    size: int
+
+
+class SqliteJournal:
+    """Implements `chat.ports.Journal` over one SQLite file."""
+
+    def __init__(self, path: Path, durability: Literal["process", "power"], wal_bytes: int = WAL_BYTES) -> None:
+        """Open the journal at `path`, making it where there is none. Raises `JournalError`."""
+        self._path = path
+        self._wal = Path(f"{path}-wal")
+        self._wal_bytes = wal_bytes
+        self._truncate_at = wal_bytes
+        self._reserving = durability == "process"
+        self._db = schema.open_writer(path)
+        self._synchronous = "NORMAL" if self._reserving else "FULL"
+        self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
+        try:
+            self._seq, _ = changes.read_last(self._db)
+            self._counters = changes.read_counters(self._db)
+            self._counted, self._reserved = self._db.execute("SELECT counted_seq, reserved_seq FROM meta").fetchone()
+            (self._logged_seq,) = self._db.execute("SELECT logged_seq FROM meta").fetchone()
+        except sqlite3.Error as error:
+            raise schema.explained(path, error) from error
+        self._count_now = False
+        self._logged_files: dict[str, LogFile] = {}
+
+    # ---- the port ----
+
+    def load(self) -> Snapshot:
+        """Return the present state as of the last commit."""
+        try:
+            return changes.read_snapshot(self._db)
+        except sqlite3.Error as error:
+            raise schema.explained(self._path, error) from error
+
+    def commit(self, batch: Sequence[AnyEntry]) -> None:
+        """Keep `batch` and what it changes in one transaction. Raises `JournalBusy` when there is no room."""
+        change_of = changes.CHANGES
+        new: list[rows.Row] = []
+        changing: list[AnyEntry] = []
+        for entry in batch:
+            if entry.seq:
+                new.append(rows.to_row(entry))
+            if type(entry) in change_of:
+                changing.append(entry)
+        if not new and not changing:
+            return
+        last = new[-1][0] if new else self._seq
+        try:
+            if self._reserving and last > self._reserved:
+                self._reserve(last + BLOCK)
+            self._transact(new, changing)
+        except sqlite3.Error as error:
+            raise self._rolled_back(error) from error
+        self._committed(batch, last)
+
+    def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
+        """Return at most `limit` entries behind `seq`, in order, as they were committed."""
+        try:
+            found = self._db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)).fetchall()
+        except sqlite3.Error as error:
+            raise schema.explained(self._path, error) from error
+        return [rows.from_row(row) for row in found]
+
+    # ---- the life of a server ----
+
+    def begin_epoch(self, now_ms: int, grace_ms: int) -> int:
+        """A server starts: return its epoch, one above the last. On the disk when this returns.
+
+        Every stored session is detached until `now_ms` + `grace_ms`; no worker of an earlier server counts any more.
+        """
+        start = max(self._seq, self._reserved)
+        with self._synced() as db:
+            self._counters.write(db, start)
+            db.execute("DELETE FROM slots")
+            db.execute("UPDATE sessions SET detached_until = ?", (now_ms + grace_ms,))
+            db.execute("UPDATE meta SET epoch = epoch + 1, start_seq = ?1, reserved_seq = ?1", (start,))
+        self._seq = self._counted = self._reserved = start
+        self._counters = changes.Counters({})
+        (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
+        return int(epoch)
+
+    def seat(self, slot: int, generation: int) -> None:
+        """A new process fills this worker's slot: what it appends counts as of this generation, from `n` = 1.
+
+        Call it when everything of the slot's earlier generation has been committed. Kept with the next commit.
+        """
+        if self._counters.slots.get(slot, (0, 0))[0] != generation:
+            self._counters.slots[slot] = (generation, 0)
+            self._count_now = True
+
+    def close(self) -> None:
+        """Keep what is still only counted, put everything on the disk, and leave one file behind.
+
+        Where that fails (no room), the journal is as after a kill: nothing is lost, the next numbers jump.
+        """
+        try:
+            with self._synced() as db:
+                self._keep_counted(db)
+                db.execute("UPDATE meta SET reserved_seq = ?", (self._seq,))
+        except (JournalBusy, JournalError):
+            pass  # as documented: this was for the next start's comfort only
+        finally:
+            self._db.close()
+
+    # ---- text logs ----
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last committed entry."""
+        return self._seq
+
+    def logged(self) -> tuple[int, dict[str, LogFile]]:
+        """Return up to which entry the text logs were known to be written, and their sizes then, by file name."""
+        (seq,) = self._db.execute("SELECT logged_seq FROM meta").fetchone()
+        files = {name: LogFile(inode, size) for name, inode, size in self._db.execute("SELECT * FROM text_logs")}
+        return seq, files
+
+    def note_logged(self, seq: int, files: Mapping[str, LogFile]) -> None:
+        """Keep, with one of the next commits, that the text logs have every entry up to `seq`; `files` are those that grew.
+
+        Several notes add up; the latest one of a file counts.
+        """
+        self._logged_seq = seq
+        self._logged_files.update(files)
+
+    def keep_logged(self) -> None:
+        """Keep at once what was noted: a log is about to go on in another file. Raises `JournalBusy`."""
+        with self._synced() as db:
+            self._keep_counted(db)
+        self._forget_counted()
+
+    # ---- inside ----
+
+    def _transact(self, new: list[rows.Row], changing: list[AnyEntry]) -> None:
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        if self._count_now or self._seq - self._counted >= COUNT_EVERY:
+            self._keep_counted(db)
+        db.executemany(rows.INSERT, new)
+        for entry in changing:
+            changes.CHANGES[type(entry)](db, entry)
+        db.execute("COMMIT")
+
+    def _committed(self, batch: Sequence[AnyEntry], last: int) -> None:
+        if self._count_now or self._seq - self._counted >= COUNT_EVERY:
+            self._forget_counted()
+        count = self._counters.count
+        for entry in batch:
+            if entry.seq:
+                count(entry)
+        self._seq = last
+        self._truncate_when_large()
+
+    def _keep_counted(self, db: sqlite3.Connection) -> None:
+        """Write what is only counted so far; the caller's transaction decides whether it stays."""
+        self._counters.write(db, self._seq)
+        db.execute("UPDATE meta SET logged_seq = ?", (self._logged_seq,))
+        db.executemany(
+            "INSERT OR REPLACE INTO text_logs (name, inode, size) VALUES (?, ?, ?)",
+            [(name, file.inode, file.size) for name, file in self._logged_files.items()],
+        )
+
+    def _forget_counted(self) -> None:
+        """What was only counted is written now."""
+        self._counted = self._seq
+        self._count_now = False
+        self._counters.highest.clear()
+        self._logged_files.clear()
+
+    def _reserve(self, upto: int) -> None:
+        with self._synced() as db:
+            db.execute("UPDATE meta SET reserved_seq = ?", (upto,))
+        self._reserved = upto
+
+    @contextmanager
+    def _synced(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that is on the disk when it ends, whatever the durability."""
+        db = self._db
+        try:
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("BEGIN IMMEDIATE")
+            yield db
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._rolled_back(error) from error
+        finally:
+            db.execute(f"PRAGMA synchronous = {self._synchronous}")
+
+    def _rolled_back(self, error: sqlite3.Error) -> JournalBusy | JournalError:
+        """Undo the transaction that `error` broke, and return what to raise."""
+        if self._db.in_transaction:  # some errors end the transaction by themselves
+            self._db.execute("ROLLBACK")
+        reason = schema.explained(self._path, error)
+        return JournalBusy(str(reason)) if schema.is_passing(error) else reason
+
+    def _truncate_when_large(self) -> None:
+        """Begin the write-ahead file anew when it is too large; readers in the way make it wait for more growth."""
+        size = self._wal.stat().st_size
+        if size <= self._truncate_at:
+            return
+        self._db.execute(f"PRAGMA busy_timeout = {_TRUNCATE_WAIT_MS}")
+        try:
+            busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError:
+            busy = 1  # no room in the main file either: the batch is safe where it is, and this is tried again
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {int(schema.BUSY_SECONDS * 1000)}")
+        self._truncate_at = size + self._wal_bytes // 4 if busy else self._wal_bytes
