@@ -16,16 +16,27 @@ from tessenger.journal import rows
 from tessenger.wire import names
 
 _SESSION = Session.__struct_fields__
-_READ_SESSIONS = f"SELECT {', '.join(_SESSION)} FROM sessions ORDER BY seq"
-_ADD_SESSION = f"INSERT OR REPLACE INTO sessions ({', '.join(_SESSION)}) VALUES ({', '.join('?' * len(_SESSION))})"
+_READ_SESSIONS = f"SELECT {', '.join(_SESSION)} FROM sessions ORDER BY seq"  # noqa: S608 constants only
+_ADD_SESSION = f"INSERT OR REPLACE INTO sessions ({', '.join(_SESSION)}) VALUES ({', '.join('?' * len(_SESSION))})"  # noqa: S608
+REPEATABLE = 4_096
+"""Ids below a session's highest for which a repeat finds its answer: a client has at most 1,024 requests unanswered,
+and may send pings, which take ids too, in between."""
+
 _OFFLINE = "UPDATE users SET offline_seq = ? WHERE user = ?"
 
 
 # ---- writing ----
 
 
+def _end(db: sqlite3.Connection, session: int) -> None:
+    db.execute("DELETE FROM sessions WHERE id = ?", (session,))
+    db.execute("DELETE FROM requests WHERE session = ?", (session,))
+
+
 def _online(db: sqlite3.Connection, e: entries.Online) -> None:
-    ended = e.seq if db.execute("DELETE FROM sessions WHERE user = ?", (e.user,)).rowcount else 0
+    earlier = db.execute("SELECT id FROM sessions WHERE user = ?", (e.user,)).fetchall()
+    for ended in earlier:
+        _end(db, *ended)
     values = (
         e.session, e.user, e.number, e.slot, e.generation, e.ip, e.udp_port, e.at, e.seq, e.token_hash, e.expires,
         e.request, 0,
@@ -34,14 +45,15 @@ def _online(db: sqlite3.Connection, e: entries.Online) -> None:
     db.execute(
         "INSERT INTO users (user, seen_seq, offline_seq) VALUES (?, 0, ?)"
         " ON CONFLICT (user) DO UPDATE SET offline_seq = max(offline_seq, excluded.offline_seq)",
-        (e.user, ended),
+        (e.user, e.seq if earlier else 0),
     )
     db.execute("DELETE FROM failures WHERE key = ?", (names.key(e.user),))
 
 
 def _resumed(db: sqlite3.Connection, e: entries.Resumed) -> None:
     db.execute(
-        "UPDATE sessions SET number = ?, slot = ?, generation = ?, ip = ?, udp_port = ?, detached_until = 0 WHERE id = ?",
+        "UPDATE sessions SET number = ?, slot = ?, generation = ?, ip = ?, udp_port = ?, detached_until = 0"
+        " WHERE id = ?",
         (e.number, e.slot, e.generation, e.ip, e.udp_port, e.session),
     )
 
@@ -54,7 +66,7 @@ def _offline(db: sqlite3.Connection, e: entries.Offline) -> None:
     ended = db.execute("SELECT user FROM sessions WHERE id = ?", (e.session,)).fetchone()
     if ended is None:
         return
-    db.execute("DELETE FROM sessions WHERE id = ?", (e.session,))
+    _end(db, e.session)
     db.execute(_OFFLINE, (e.seq, *ended))
     if e.reason == "logout":  # a clean logout comes after everything that was delivered before it
         db.execute("UPDATE users SET seen_seq = ? WHERE user = ?", (e.seq, *ended))
@@ -131,12 +143,14 @@ CHANGES: dict[type[entries.Entry], Callable[[sqlite3.Connection, Any], None]] = 
 class Counters:
     """The highest request id of each session, and the last `n` of each slot's generation, as entries move them on.
 
-    Every message moves both. Writing them with each would touch two more pages a commit, so they are written now and
-    then (`meta.counted_seq` says up to where), and whoever reads them counts the entries behind that.
+    Every message moves both. Writing them with each would touch more pages than the message itself, so they are
+    written now and then (`meta.counted_seq` says up to where), and whoever reads them counts the entries behind that.
+    `seq` is that number, `highest` has the sessions that moved since.
     """
 
-    def __init__(self, slots: dict[int, tuple[int, int]]) -> None:
-        """Go on from `slots`, which maps a slot to its generation and last `n`."""
+    def __init__(self, seq: int, slots: dict[int, tuple[int, int]]) -> None:
+        """Go on behind entry `seq` from `slots`, which maps a slot to its generation and last `n`."""
+        self.seq = seq
         self.highest: dict[int, int] = {}
         self.slots = slots
 
@@ -153,14 +167,25 @@ class Counters:
             self.slots[entry.dead_slot] = (entry.generation, 0)
 
     def write(self, db: sqlite3.Connection, seq: int) -> None:
-        """Keep the counters as of `seq`."""
+        """Keep the counters as of `seq`; once the transaction has succeeded, call `written`."""
+        moved = [(session, request, self.seq, seq) for session, request in self.highest.items()]
+        db.executemany("UPDATE sessions SET highest = max(highest, ?2) WHERE id = ?1", [of[:2] for of in moved])
         db.executemany(
-            "UPDATE sessions SET highest = max(highest, ?) WHERE id = ?",
-            [(request, session) for session, request in self.highest.items()],
+            "INSERT OR REPLACE INTO requests SELECT id, ?2, ?3, ?4 FROM sessions WHERE id = ?1",
+            moved,
+        )
+        db.executemany(
+            "DELETE FROM requests WHERE session = ? AND request < ?",
+            [(session, request - REPEATABLE) for session, request, *_ in moved if request > REPEATABLE],
         )
         db.execute("DELETE FROM slots")
         db.executemany("INSERT INTO slots VALUES (?, ?, ?)", [(slot, *known) for slot, known in self.slots.items()])
         db.execute("UPDATE meta SET counted_seq = ?", (seq,))
+
+    def written(self, seq: int) -> None:
+        """Begin anew behind `seq`: what was counted up to there is kept."""
+        self.seq = seq
+        self.highest.clear()
 
 
 # ---- reading ----
@@ -176,8 +201,9 @@ def read_last(db: sqlite3.Connection) -> tuple[int, int]:
 def read_counters(db: sqlite3.Connection) -> Counters:
     """Return the counters as of the last entry."""
     slots = {slot: (generation, n) for slot, generation, n in db.execute("SELECT slot, generation, n FROM slots")}
-    counters = Counters(slots)
-    for row in db.execute(f"{rows.SELECT} WHERE seq > (SELECT counted_seq FROM meta) ORDER BY seq"):
+    (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
+    counters = Counters(counted, slots)
+    for row in db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq", (counted,)):
         counters.count(rows.from_row(row))
     return counters
 

@@ -1,11 +1,14 @@
-"""The journal as workers read it: a read-only connection of their own, on a thread of their own. Never delays the logger.
+"""The journal as workers read it: each over a read-only connection and on a thread of its own.
 
-Every read is one short transaction, so that the write-ahead file can be truncated between two of them.
+No read delays the logger. Every read is one short transaction, so that the write-ahead file can be truncated between
+two of them.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,15 @@ from tessenger.chat.entries import AnyEntry, Signal
 from tessenger.chat.present import Snapshot
 from tessenger.journal import changes, rows, schema
 
-ANSWER = f"{rows.SELECT} WHERE session = :session AND request = :request AND request <> 0 ORDER BY seq LIMIT 1"
+_LAST = 2**63 - 1
+"""Above every sequence number."""
+
+BETWEEN = "SELECT after_seq, upto_seq FROM requests WHERE session = ? AND request >= ? ORDER BY request LIMIT 1"
+"""Between which entries the one of a request is; none where it is not counted yet."""
+
+ANSWER = f"""
+{rows.SELECT} WHERE seq > :after AND seq <= :upto AND session = :session AND request = :request
+ORDER BY seq LIMIT 1"""
 
 PRIVATE = f"{rows.SELECT} WHERE target = :user AND seq > :after AND seq <= :upto AND kind IN ('m', 's')"
 """Private messages and signals to someone."""
@@ -25,8 +36,8 @@ SELECT {_OF_ENTRY} FROM memberships CROSS JOIN entries
     ON entries.target = memberships.name AND entries.kind = 'g' AND entries.user <> :user
     AND entries.seq > max(memberships.from_seq, :after)
     AND entries.seq <= min(coalesce(memberships.to_seq, :upto), :upto)
-WHERE memberships.user = :user"""
-"""Messages of groups while someone was a member, but their own. A cross join keeps SQLite from starting at the entries."""
+WHERE memberships.user = :user"""  # noqa: S608 constants only
+"""Messages of groups while someone was a member, but their own. A cross join makes SQLite begin at the memberships."""
 
 
 class SqliteReader:
@@ -43,14 +54,8 @@ class SqliteReader:
 
     def snapshot(self) -> Snapshot:
         """Return the present state as of the last commit that this reader can see."""
-        try:
-            self._db.execute("BEGIN")
-            try:
-                return changes.read_snapshot(self._db)
-            finally:
-                self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise schema.explained(self._path, error) from error
+        with self._transaction() as db:
+            return changes.read_snapshot(db)
 
     def missed(self, user: str, after: int, upto: int) -> list[AnyEntry]:
         """Return what `user`'s resumed session is due with `after` < seq <= `upto`, in order."""
@@ -59,33 +64,41 @@ class SqliteReader:
 
     def unread(self, user: str, after: int | None, upto: int) -> list[AnyEntry]:
         """Return what `user` was due in earlier sessions and was never shown, up to `upto`, in order."""
-        seen, offline = self._position(user)
+        with self._transaction() as db:
+            found = db.execute("SELECT seen_seq, offline_seq FROM users WHERE user = ?", (user,)).fetchone()
+        seen, offline = found or (0, 0)
         seen = max(seen, after or 0)
         private = {"user": user, "after": seen, "upto": upto}
         of_groups = {"user": user, "after": seen, "upto": min(upto, offline - 1)}
-        found = self._entries((PRIVATE, private), (OF_GROUPS, of_groups))
-        return [entry for entry in found if type(entry) is not Signal]
+        due = self._entries((PRIVATE, private), (OF_GROUPS, of_groups))
+        return [entry for entry in due if type(entry) is not Signal]
 
     def answer(self, session: int, request: int) -> AnyEntry | None:
         """Return the entry that this request of this session led to, or None."""
-        found = self._entries((ANSWER, {"session": session, "request": request}))
-        return found[0] if found else None
+        with self._transaction() as db:
+            (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
+            after, upto = db.execute(BETWEEN, (session, request)).fetchone() or (counted, _LAST)
+            values = {"session": session, "request": request, "after": after, "upto": upto}
+            found = db.execute(ANSWER, values).fetchone()
+        return None if found is None else rows.from_row(found)
 
-    def _position(self, user: str) -> tuple[int, int]:
-        """Return up to where `user` has read, and where their last session ended."""
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Read in one transaction: everything as of one moment."""
         try:
-            found = self._db.execute("SELECT seen_seq, offline_seq FROM users WHERE user = ?", (user,)).fetchone()
+            self._db.execute("BEGIN")
+            try:
+                yield self._db
+            finally:
+                self._db.execute("ROLLBACK")  # there is nothing to commit
         except sqlite3.Error as error:
             raise schema.explained(self._path, error) from error
-        return found or (0, 0)
 
     def _entries(self, *queries: tuple[str, dict[str, Any]]) -> list[AnyEntry]:
-        """Return what all `queries` find, in order. An entry once written stays, so they need no common transaction."""
+        """Return what all `queries` find, in order."""
         found: list[rows.Row] = []
-        try:
+        with self._transaction() as db:
             for query, values in queries:
-                found += self._db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise schema.explained(self._path, error) from error
+                found += db.execute(query, values).fetchall()
         found.sort(key=lambda row: row[0])
         return [rows.from_row(row) for row in found]

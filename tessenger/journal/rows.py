@@ -18,8 +18,8 @@ from tessenger.errors import JournalError
 Row = tuple[Any, ...]
 
 COLUMNS = ("seq", "at", "kind", "session", "number", "request", "slot", "n", "user", "target", "text", "data")
-SELECT = f"SELECT {', '.join(COLUMNS)} FROM entries"
-INSERT = f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+SELECT = f"SELECT {', '.join(COLUMNS)} FROM entries"  # noqa: S608 constants only
+INSERT = f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 constants only
 
 _NUMBERS = ("session", "number", "request", "slot", "n")
 _TARGETS = ("to", "group", "target")
@@ -90,14 +90,11 @@ def from_row(row: Row) -> entries.AnyEntry:
     """Return the entry of a row selected with `SELECT`. Raises `JournalError` for one that makes no sense."""
     seq, at, kind, session, number, request, slot, n, user, target, text, data = row
     if kind == "m":
-        return entries.Message(
-            session, number, request, user, target, text, events.message_body(user, text), seq=seq, at=at, slot=slot, n=n
-        )
+        body = events.message_body(user, text)
+        return entries.Message(session, number, request, user, target, text, body, seq=seq, at=at, slot=slot, n=n)
     if kind == "g":
         body = events.group_body(target, user, text)
-        return entries.GroupMessage(
-            session, number, request, user, target, text, body, seq=seq, at=at, slot=slot, n=n
-        )
+        return entries.GroupMessage(session, number, request, user, target, text, body, seq=seq, at=at, slot=slot, n=n)
     try:
         found = _KINDS[kind]
         fields = {name: "" if row[index] is None else row[index] for name, index in _PLANS[found].columns}

@@ -1,15 +1,16 @@
 """The journal's tables, and opening its file: by the logger to write it, by workers and the manager to read it.
 
 `entries` is the log. Everything else is what the log adds up to (the present state), so that nobody replays it and
-its beginning can be pruned. Reads that need an index: entries by (target, seq) for catch-up and history, and by
-(session, request) for repeats; each index costs every message, so there are no others. The sequence number is the
-rowid, which every index of SQLite ends with. User and group names are ASCII, so NOCASE compares as `names.key` does.
+its beginning can be pruned. An index costs every message, so `entries` has one: by (target, seq), for catch-up and
+history; the sequence number is the rowid, which every index of SQLite ends with. What a repeated request led to is
+found through `requests`, which says for each session between which two entries its ids up to `request` are; an id rises
+with the sequence number. User and group names are ASCII, so NOCASE compares as `names.key` does.
 
 `meta` has one row:
 epoch        how many times a server has started on this journal
 start_seq    the number behind which the running server's entries begin
 reserved_seq entries up to this number may have been passed on: a start goes on behind it (see store.py)
-counted_seq  `sessions.highest` and `slots` are counted up to here, the entries behind tell the rest
+counted_seq  `sessions.highest`, `requests` and `slots` are counted up to here, the entries behind tell the rest
 logged_seq   `text_logs` has the sizes that the text logs had when everything up to here was written to them
 """
 
@@ -17,6 +18,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tessenger.errors import JournalError
@@ -44,13 +47,15 @@ CREATE TABLE entries (
     number INTEGER NOT NULL, request INTEGER NOT NULL, slot INTEGER NOT NULL, n INTEGER NOT NULL,
     user TEXT COLLATE NOCASE, target TEXT COLLATE NOCASE, text TEXT, data BLOB);
 CREATE INDEX entries_target ON entries (target) WHERE target IS NOT NULL;
-CREATE INDEX entries_request ON entries (session, request) WHERE request <> 0;
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY, user TEXT NOT NULL COLLATE NOCASE, number INTEGER NOT NULL, slot INTEGER NOT NULL,
     generation INTEGER NOT NULL, ip TEXT NOT NULL, udp_port INTEGER NOT NULL, since INTEGER NOT NULL,
     seq INTEGER NOT NULL, token_hash BLOB NOT NULL, expires INTEGER NOT NULL, highest INTEGER NOT NULL,
     detached_until INTEGER NOT NULL);
 CREATE INDEX sessions_user ON sessions (user);
+CREATE TABLE requests (
+    session INTEGER NOT NULL, request INTEGER NOT NULL, after_seq INTEGER NOT NULL, upto_seq INTEGER NOT NULL,
+    PRIMARY KEY (session, request)) WITHOUT ROWID;
 CREATE TABLE users (
     user TEXT PRIMARY KEY COLLATE NOCASE, seen_seq INTEGER NOT NULL, offline_seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE groups (
@@ -66,7 +71,7 @@ CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, n INT
 CREATE TABLE text_logs (name TEXT PRIMARY KEY, inode INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
 """
 
-_SMALL = ("meta", "sessions", "users", "groups", "memberships", "failures", "blocks", "slots", "text_logs")
+_SMALL = ("meta", "sessions", "requests", "users", "groups", "memberships", "failures", "blocks", "slots", "text_logs")
 """Tables that are checked whole when the journal is opened; `entries` may have millions of rows."""
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM)
@@ -105,50 +110,45 @@ def open_writer(path: Path) -> sqlite3.Connection:
         raise JournalError(f"The data directory {path.parent} is no directory.")
     if path.is_dir():
         raise JournalError(f"The journal {path} is a directory.")
-    db = None
-    try:
-        db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    with _opened(path, f"{path.absolute().as_uri()}?mode=rwc") as db:
         if not _is_journal(db, path):
             _create(db, path)
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         db.execute("PRAGMA wal_autocheckpoint = 0")
-        if db.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
-            raise JournalError(f"The journal {path} is on a file system that cannot have a write-ahead log.")
         _check(db, path)
-    except sqlite3.Error as error:
-        if db is not None:
-            db.close()
-        raise explained(path, error) from error
-    except JournalError:
-        if db is not None:
-            db.close()
-        raise
     return db
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """Open the journal to read it; the connection may be used by one thread at a time. Raises `JournalError`."""
-    db = None
-    try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    """Open the journal to read it. Raises `JournalError`."""
+    with _opened(path, f"{path.absolute().as_uri()}?mode=ro") as db:
         if not _is_journal(db, path):
             raise JournalError(f"The journal {path} is empty.")
+    return db
+
+
+@contextmanager
+def _opened(path: Path, uri: str) -> Iterator[sqlite3.Connection]:
+    """Open a connection, closed again if the block fails. It may be used by one thread at a time."""
+    try:
+        db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
-        if db is not None:
-            db.close()
+        raise explained(path, error) from error
+    try:
+        yield db
+    except sqlite3.Error as error:
+        db.close()
         raise explained(path, error) from error
     except JournalError:
-        if db is not None:
-            db.close()
+        db.close()
         raise
-    return db
 
 
 def _is_journal(db: sqlite3.Connection, path: Path) -> bool:
     """Tell whether there are tables already; refuse those of others and of newer versions."""
     (application,) = db.execute("PRAGMA application_id").fetchone()
     (version,) = db.execute("PRAGMA user_version").fetchone()
+    (mode,) = db.execute("PRAGMA journal_mode").fetchone()
     (tables,) = db.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if not tables and application in (0, APPLICATION_ID):
         return False
@@ -158,13 +158,16 @@ def _is_journal(db: sqlite3.Connection, path: Path) -> bool:
         raise JournalError(
             f"The journal {path} has version {version}, this program knows up to {VERSION}: use a newer Tessenger."
         )
+    if mode != "wal":
+        raise JournalError(f"The journal {path} has no write-ahead log: it was changed by another program.")
     return True
 
 
 def _create(db: sqlite3.Connection, path: Path) -> None:
     """Make the tables, all or none, and have the new file's name on the disk before anything relies on it."""
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # pruning can give space back; it cannot be chosen later
-    db.execute("PRAGMA journal_mode = WAL")
+    if db.execute("PRAGMA journal_mode = WAL").fetchone() != ("wal",):
+        raise JournalError(f"The journal {path} is on a file system that cannot have a write-ahead log.")
     db.executescript(
         f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
     )
@@ -182,7 +185,7 @@ def _check(db: sqlite3.Connection, path: Path) -> None:
         if found != "ok":
             raise JournalError(f"The journal {path} is damaged ({found}). Restore it from a backup, or move it away.")
     for order in ("ASC", "DESC"):
-        db.execute(f"SELECT * FROM entries ORDER BY seq {order} LIMIT 100").fetchall()
+        db.execute(f"SELECT * FROM entries ORDER BY seq {order} LIMIT 100").fetchall()  # noqa: S608 constants only
     db.execute("BEGIN IMMEDIATE")
     db.execute("UPDATE meta SET epoch = epoch")
     db.execute("ROLLBACK")

@@ -62,8 +62,7 @@ class SqliteJournal:
         try:
             self._seq, _ = changes.read_last(self._db)
             self._counters = changes.read_counters(self._db)
-            self._counted, self._reserved = self._db.execute("SELECT counted_seq, reserved_seq FROM meta").fetchone()
-            (self._logged_seq,) = self._db.execute("SELECT logged_seq FROM meta").fetchone()
+            self._reserved, self._logged_seq = self._db.execute("SELECT reserved_seq, logged_seq FROM meta").fetchone()
         except sqlite3.Error as error:
             raise schema.explained(path, error) from error
         self._count_now = False
@@ -110,7 +109,7 @@ class SqliteJournal:
     # ---- the life of a server ----
 
     def begin_epoch(self, now_ms: int, grace_ms: int) -> int:
-        """A server starts: return its epoch, one above the last. On the disk when this returns.
+        """Begin a server's run: return its epoch, one above the last. On the disk when this returns.
 
         Every stored session is detached until `now_ms` + `grace_ms`; no worker of an earlier server counts any more.
         """
@@ -120,13 +119,13 @@ class SqliteJournal:
             db.execute("DELETE FROM slots")
             db.execute("UPDATE sessions SET detached_until = ?", (now_ms + grace_ms,))
             db.execute("UPDATE meta SET epoch = epoch + 1, start_seq = ?1, reserved_seq = ?1", (start,))
-        self._seq = self._counted = self._reserved = start
-        self._counters = changes.Counters({})
+        self._seq = self._reserved = start
+        self._counters = changes.Counters(start, {})
         (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
         return int(epoch)
 
     def seat(self, slot: int, generation: int) -> None:
-        """A new process fills this worker's slot: what it appends counts as of this generation, from `n` = 1.
+        """Note that a new process fills this worker's slot: what it appends is of this generation, from `n` = 1.
 
         Call it when everything of the slot's earlier generation has been committed. Kept with the next commit.
         """
@@ -162,7 +161,7 @@ class SqliteJournal:
         return seq, files
 
     def note_logged(self, seq: int, files: Mapping[str, LogFile]) -> None:
-        """Keep, with one of the next commits, that the text logs have every entry up to `seq`; `files` are those that grew.
+        """Note that the text logs have every entry up to `seq`; `files` are those that grew. Kept with a later commit.
 
         Several notes add up; the latest one of a file counts.
         """
@@ -180,7 +179,7 @@ class SqliteJournal:
     def _transact(self, new: list[rows.Row], changing: list[AnyEntry]) -> None:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
-        if self._count_now or self._seq - self._counted >= COUNT_EVERY:
+        if self._count_now or self._seq - self._counters.seq >= COUNT_EVERY:
             self._keep_counted(db)
         db.executemany(rows.INSERT, new)
         for entry in changing:
@@ -188,7 +187,7 @@ class SqliteJournal:
         db.execute("COMMIT")
 
     def _committed(self, batch: Sequence[AnyEntry], last: int) -> None:
-        if self._count_now or self._seq - self._counted >= COUNT_EVERY:
+        if self._count_now or self._seq - self._counters.seq >= COUNT_EVERY:
             self._forget_counted()
         count = self._counters.count
         for entry in batch:
@@ -207,10 +206,9 @@ class SqliteJournal:
         )
 
     def _forget_counted(self) -> None:
-        """What was only counted is written now."""
-        self._counted = self._seq
+        """Begin to count anew: what was only counted is kept."""
         self._count_now = False
-        self._counters.highest.clear()
+        self._counters.written(self._seq)
         self._logged_files.clear()
 
     def _reserve(self, upto: int) -> None:
@@ -220,7 +218,7 @@ class SqliteJournal:
 
     @contextmanager
     def _synced(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that is on the disk when it ends, whatever the durability."""
+        """Open a transaction that is on the disk when it ends, whatever the durability."""
         db = self._db
         try:
             db.execute("PRAGMA synchronous = FULL")
