@@ -1,0 +1,194 @@
+"""The client from connecting to the last word: sign-in, conversation, ending, whatever the front end. Main process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Iterator
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
+
+from tessenger.client import render
+from tessenger.client.connection import Connection, Ending
+from tessenger.client.files import FileProcess, Report
+from tessenger.client.identity import KnownServers
+from tessenger.client.link import Dialer
+from tessenger.client.session import Chat, Output
+from tessenger.client.sign_in import Address, Dialogue, sign_in
+from tessenger.client.transfers import Transfers
+from tessenger.config import Config
+from tessenger.errors import ConnectionFailed, TessengerError
+from tessenger.wire.messages import Welcome
+from tessenger.wire.text import clean
+
+T = TypeVar("T")
+
+PROCESS_SECONDS = 10.0
+"""How long the UDP process may take to start."""
+
+
+class FrontEnd(Dialogue, Output, Protocol):
+    """A terminal or a pipe."""
+
+    asks: bool  # whether there is a person who can be asked about large files
+    one_line: bool  # whether each message stays on one line
+
+    async def converse(self, chat: Chat, connection: Connection, server: str, user: str) -> None:
+        """Carry out what the person types until they leave or the session ends."""
+
+    def finish(self) -> None:
+        """Write out what is still held back."""
+
+
+class Stopped(TessengerError):
+    """A signal ended the client."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.exit_status = 128 + signum
+
+
+class Settings(Struct, frozen=True):
+    """What one run of the client needs; paths are absolute. `advertise`: what others are told instead of the UDP port."""
+
+    config: Config
+    advertise: Address | None = None
+
+    @property
+    def server(self) -> str:
+        """Where the server is, for people."""
+        return f"{self.config.client.host}:{self.config.client.port}"
+
+
+async def run(settings: Settings, front: FrontEnd, files: FileProcess) -> int:
+    """Run a whole session and return the exit status; raises `TessengerError`, `ConnectionRefusedError`."""
+    client = settings.config.client
+    known = KnownServers(Path(client.state_dir)) if client.tls else None
+    connection = Connection(Dialer(client.host, client.port, known, front.notice))
+    _report_bugs(connection)
+    session = _Session(settings, front, files, connection)
+    try:
+        with _signals(session):
+            await session.unless_stopped(connection.open())
+            welcome = await session.sign_in()
+            return await session.converse(welcome)
+    finally:
+        connection.close()
+        await files.stop()
+        front.finish()
+
+
+class _Session:
+    """The phases of one run, each of which a signal may cut short."""
+
+    def __init__(self, settings: Settings, front: FrontEnd, files: FileProcess, connection: Connection) -> None:
+        self.connection = connection
+        self.stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._settings = settings
+        self._front = front
+        self._files = files
+        self._chat: Chat | None = None
+
+    async def sign_in(self) -> Welcome:
+        """Start the UDP process and ask the person who they are meanwhile."""
+        udp = asyncio.ensure_future(self._start_files())
+        try:
+            return await self.unless_stopped(sign_in(self.connection, self._front, udp))
+        except EOFError:
+            raise ConnectionFailed("The input ended before anyone signed in.") from None
+        finally:
+            udp.cancel()
+
+    async def converse(self, welcome: Welcome) -> int:
+        """Let the front end talk with the person until either of them or the server ends it; say the last word."""
+        limit = self._settings.config.transfer.auto_accept_below
+        transfers = Transfers(welcome.user, auto_accept_below=limit, asks=self._front.asks)
+        chat = Chat(
+            self.connection, self._files, self._front, transfers, welcome.limits, one_line=self._front.one_line
+        )
+        self._chat = chat
+        for line in (render.WELCOME, "", render.PROMPT):
+            self._front.say(line)
+        try:
+            chat.begin()
+            conversation = self._front.converse(chat, self.connection, self._settings.server, welcome.user)
+            with contextlib.suppress(ConnectionFailed):  # the ending says why
+                await self.unless_stopped(self.connection.unless_ended(asyncio.ensure_future(conversation)))
+            await chat.log_out()
+        except Stopped:
+            await chat.log_out()
+            raise
+        finally:
+            chat.end()
+        return self._last_word(self.connection.ended.result(), welcome.user)
+
+    def _last_word(self, ending: Ending, user: str) -> int:
+        if ending.ok:
+            self._front.say(render.bye(user))
+            return 0
+        if not ending.said:
+            raise ConnectionFailed(ending.text)
+        self._front.say(clean(ending.text))
+        return ConnectionFailed.exit_status
+
+    async def unless_stopped(self, wanted: Awaitable[T]) -> T:
+        """Wait for `wanted`; a signal cancels it and raises `Stopped`."""
+        task = asyncio.ensure_future(wanted)
+        try:
+            await asyncio.wait({task, self.stop}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        if self.stop.done():
+            raise Stopped(self.stop.result())
+        return await task
+
+    async def _start_files(self) -> Address:
+        """Start the UDP process. If it cannot run, the session ends with its reason, even in mid-question."""
+        try:
+            async with asyncio.timeout(PROCESS_SECONDS):
+                port = await self._files.start(self._on_report)
+        except (TessengerError, TimeoutError) as error:
+            self.connection.abandon(str(error) or "The file process did not start.")
+            raise ConnectionFailed(str(error)) from None
+        return self._settings.advertise or Address("", port)
+
+    def _on_report(self, report: Report) -> None:
+        if self._chat is not None:
+            self._chat.on_report(report)
+
+
+@contextlib.contextmanager
+def _signals(session: _Session) -> Iterator[None]:
+    """The first signal logs out, the second leaves at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop(signum: int) -> None:
+        if session.stop.done():
+            session.connection.abandon("Interrupted.")
+        else:
+            session.stop.set_result(signum)
+
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for signum in signals:
+        loop.add_signal_handler(signum, stop, signum)
+    try:
+        yield
+    finally:
+        for signum in signals:
+            loop.remove_signal_handler(signum)
+
+
+def _report_bugs(connection: Connection) -> None:
+    """An exception in a callback ends the session with one line instead of a traceback on the screen."""
+
+    def report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        what = f"{type(error).__name__}: {error}" if error else context.get("message", "")
+        connection.abandon(f"An error in Tessenger itself ended the session: {what}")
+
+    asyncio.get_running_loop().set_exception_handler(report)

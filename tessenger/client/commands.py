@@ -1,0 +1,174 @@
+"""The commands: one table that parsing, /help, completion and the nearest-name hint all read. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from enum import Enum
+
+from msgspec import Struct
+
+from tessenger.wire.text import clean_line
+
+
+class Kind(Enum):
+    """What an argument is: how it is cut out of the line, and what completes it."""
+
+    USER = "user"
+    GROUP = "group"
+    NEW_GROUP = "new group"
+    TEXT = "text"  # the rest of the line, verbatim
+    FILE = "file"  # quoted as in a shell where it has spaces
+    NUMBER = "number"
+    COMMAND = "command"
+
+
+class Argument(Struct, frozen=True):
+    """One argument. An optional one may be left out; `many` may be repeated, and comes last."""
+
+    name: str
+    kind: Kind
+    optional: bool = False
+    many: bool = False
+
+    @property
+    def usage(self) -> str:
+        """How it looks in a usage line."""
+        name = f"{self.name} ..." if self.many else self.name
+        return f"[{name}]" if self.optional else name
+
+
+class Command(Struct, frozen=True):
+    """One command. Its name is also the key of its handler. `pipelined`: it is one request, answered in its turn."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    help: str
+    pipelined: bool = False
+
+    @property
+    def usage(self) -> str:
+        """The command with its arguments, as typed."""
+        return " ".join([f"/{self.name}", *(argument.usage for argument in self.arguments)])
+
+
+class Call(Struct, frozen=True):
+    """A parsed line."""
+
+    command: Command
+    values: tuple[str, ...]
+
+
+class Mistake(Struct, frozen=True):
+    """A line that cannot be carried out, and why."""
+
+    text: str
+
+
+_USER = Argument("USER", Kind.USER)
+_GROUP = Argument("GROUP", Kind.GROUP)
+_TEXT = Argument("TEXT", Kind.TEXT)
+_FILE = Argument("FILE", Kind.FILE)
+_NUMBER = Argument("NUMBER", Kind.NUMBER)
+
+COMMANDS: tuple[Command, ...] = (
+    Command("msgto", (_USER, _TEXT), "Send a private message.", pipelined=True),
+    Command("activeuser", (), "Show who is online, with address and time of sign-in.", pipelined=True),
+    Command(
+        "creategroup",
+        (Argument("GROUP", Kind.NEW_GROUP), Argument("USER", Kind.USER, optional=True, many=True)),
+        "Create a group chat with these members; you are always one.",
+        pipelined=True,
+    ),
+    Command("joingroup", (_GROUP,), "Join a group chat.", pipelined=True),
+    Command("groupmsg", (_GROUP, _TEXT), "Send a message to a group chat that you have joined.", pipelined=True),
+    Command("logout", (), "Sign out and leave."),
+    Command("p2pvideo", (_USER, _FILE), "Send a video straight to someone's machine."),
+    Command("sendfile", (_USER, _FILE), "Send any file straight to someone's machine (the same as /p2pvideo)."),
+    Command("transfers", (), "Show the files that are offered, on their way or just done."),
+    Command("accept", (_NUMBER,), "Take a file that was offered to you."),
+    Command("reject", (_NUMBER,), "Refuse a file that was offered to you."),
+    Command("cancel", (_NUMBER,), "Give a transfer up, from either side."),
+    Command("help", (Argument("COMMAND", Kind.COMMAND, optional=True),), "Show all commands, or how to use one."),
+)
+BY_NAME = {command.name: command for command in COMMANDS}
+
+_FIRST_WORD = re.compile(r"\s*/?(\S*)\s?", re.DOTALL)
+_WORD = re.compile(r"\s*(\S+)(?:\s|$)", re.DOTALL)
+
+
+def parse(line: str) -> Call | Mistake | None:
+    """Return the call that `line` asks for, what is wrong with it, or None for an empty line.
+
+    A text is everything behind the one space (or line end) that follows its target, as it was typed.
+    """
+    line = line.encode("utf-8", "replace").decode()  # a terminal in another encoding leaves lone surrogates
+    match = _FIRST_WORD.match(line)
+    assert match is not None
+    word = match[1]
+    if not word and not line.strip():
+        return None
+    command = BY_NAME.get(word.lower())
+    if command is None:
+        return Mistake(unknown_command(word))
+    return _with_arguments(command, line[match.end() :])
+
+
+def _with_arguments(command: Command, rest: str) -> Call | Mistake:
+    kinds = [argument.kind for argument in command.arguments]
+    if Kind.TEXT in kinds:
+        return _target_and_text(command, rest)
+    try:
+        words = shlex.split(rest) if Kind.FILE in kinds else rest.split()
+    except ValueError:
+        return Mistake(f"A quotation mark is not closed. Usage: {command.usage}")
+    least = sum(not argument.optional for argument in command.arguments)
+    many = any(argument.many for argument in command.arguments)
+    if len(words) < least:
+        return Mistake(_missing(command, len(words)))
+    if len(words) > len(kinds) and not many:
+        hint = " Put a path with spaces in quotation marks." if Kind.FILE in kinds else ""
+        return Mistake(f"/{command.name} has too many arguments.{hint} Usage: {command.usage}")
+    if Kind.NUMBER in kinds and not (words[0].isascii() and words[0].isdigit() and len(words[0]) < 10):
+        return Mistake(f"{_shown(words[0])} is not the number of a transfer. /transfers shows them.")
+    return Call(command, tuple(words))
+
+
+def _target_and_text(command: Command, rest: str) -> Call | Mistake:
+    match = _WORD.match(rest)
+    if match is None:
+        return Mistake(_missing(command, 0))
+    text = rest[match.end() :]
+    if not text and not rest[match.end(1) :]:
+        return Mistake(_missing(command, 1))
+    return Call(command, (match[1], text))
+
+
+def _missing(command: Command, given: int) -> str:
+    argument = command.arguments[given]
+    return f"/{command.name} needs {argument.name}. Usage: {command.usage}"
+
+
+def unknown_command(word: str) -> str:
+    """Return the answer to a command that does not exist, with the nearest one that does."""
+    nearest = difflib.get_close_matches(word.lower(), BY_NAME, n=1, cutoff=0.5)
+    hint = f"Did you mean /{nearest[0]}?" if nearest else "/help shows all commands."
+    return f"Unknown command {_shown(word)}. {hint}"
+
+
+def help_text(name: str | None = None) -> str:
+    """Return what /help shows: every command, or one."""
+    if name is None:
+        width = max(len(command.usage) for command in COMMANDS)
+        return "\n".join(f"{command.usage:<{width}}  {command.help}" for command in COMMANDS)
+    command = BY_NAME.get(name.removeprefix("/").lower())
+    if command is None:
+        return unknown_command(name.removeprefix("/"))
+    return f"{command.usage}\n{command.help}"
+
+
+def _shown(word: str) -> str:
+    """Return a word that someone typed, harmless and short enough to repeat."""
+    word = clean_line(word)
+    return word if len(word) <= 40 else word[:39] + "…"

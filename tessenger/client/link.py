@@ -1,0 +1,180 @@
+"""One connection to the server: bytes to typed answers, requests to bytes. Runs in the client.
+
+It knows framing and transport, and no meaning: `connection.Connection` gives answers to those who asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from tessenger.client.identity import KnownServers, key_fingerprint
+from tessenger.errors import ConnectionFailed, WireError
+from tessenger.wire.messages import AnyAnswer
+
+CONNECT_SECONDS = 15.0
+"""How long connecting, with the TLS handshake, may take."""
+
+UNACKNOWLEDGED_MS = 30_000
+"""How long sent bytes may stay without an acknowledgement by the server's machine (TCP_USER_TIMEOUT, RFC 5482)."""
+
+MAX_LINE = 16 * 1024 * 1024
+"""Bytes of the longest line that is accepted from a server."""
+
+LOST = "The connection to the server was lost."
+
+
+class LineDecoder:
+    """Bytes in any fragmentation in, typed answers out. Knows no socket."""
+
+    def __init__(self, max_line: int = MAX_LINE) -> None:
+        self._decoder = msgspec.json.Decoder(AnyAnswer)
+        self._max_line = max_line
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[AnyAnswer]:
+        """Return the answers that `data` completes; those of a type that this client does not know are left out."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > self._max_line:
+            raise WireError("The server sent a line without an end.")
+        answers: list[AnyAnswer] = []
+        for line in lines:
+            try:
+                answers.append(self._decoder.decode(line))
+            except msgspec.ValidationError:
+                continue  # a type or a shape of a newer protocol: readers skip what they do not know
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raise WireError("The server sent something that is not Tessenger's protocol.") from None
+        return answers
+
+
+class Link(asyncio.Protocol):
+    """The socket: calls `on_answer` for each answer in order, then `on_lost` once with what to tell the person."""
+
+    def __init__(self, on_answer: Callable[[AnyAnswer], None], on_lost: Callable[[str], None]) -> None:
+        self._on_answer = on_answer
+        self._on_lost = on_lost
+        self._decoder = LineDecoder()
+        self._transport: asyncio.Transport | None = None
+        self._reason = LOST
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by asyncio once connected."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Called by asyncio with what came."""
+        try:
+            answers = self._decoder.feed(data)
+        except WireError as error:
+            self.drop(str(error))
+            return
+        for answer in answers:
+            self._on_answer(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by asyncio at the end, whichever side closed."""
+        self._transport = None
+        self._on_lost(self._reason)
+
+    def send(self, line: bytes) -> None:
+        """Send one encoded request; what is sent to a lost connection is dropped."""
+        if self._transport is not None:
+            self._transport.write(line + b"\n")
+
+    def peer_certificate(self) -> bytes:
+        """Return the server's certificate (DER); empty without TLS."""
+        tls = self._transport.get_extra_info("ssl_object") if self._transport else None
+        return (tls.getpeercert(binary_form=True) or b"") if tls else b""
+
+    def drop(self, reason: str) -> None:
+        """Give the connection up at once."""
+        self._reason = reason
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close after everything that was sent is out."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialer:
+    """How to reach the server: TLS 1.3 with a pinned key, or plain TCP where `known` is None."""
+
+    host: str
+    port: int
+    known: KnownServers | None
+    on_notice: Callable[[str], None]
+
+    async def dial(self, on_answer: Callable[[AnyAnswer], None], on_lost: Callable[[str], None]) -> Link:
+        """Connect and check who answers; raises `ConnectionFailed`, or `ConnectionRefusedError` if nobody listens."""
+        loop = asyncio.get_running_loop()
+        where = f"{self.host}:{self.port}"
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                transport, link = await loop.create_connection(
+                    lambda: Link(on_answer, on_lost), self.host, self.port, ssl=_tls() if self.known else None
+                )
+        except ConnectionRefusedError:
+            raise
+        except TimeoutError:
+            raise ConnectionFailed(f"{where} did not answer within {CONNECT_SECONDS:g} seconds.") from None
+        except (ssl.SSLError, ConnectionResetError) as error:
+            raise ConnectionFailed(
+                f"No TLS connection with {where} ({_tls_reason(error)}). A server that runs with --no-tls needs"
+                " a client with --no-tls."
+            ) from None
+        except socket.gaierror as error:
+            raise ConnectionFailed(f"Cannot find the host {self.host}: {error.strerror}.") from None
+        except OSError as error:
+            if _refused(error):
+                raise ConnectionRefusedError from None
+            raise ConnectionFailed(f"Cannot connect to {where}: {error.strerror or error}.") from None
+        _notice_dead_peers(transport.get_extra_info("socket"))
+        if self.known is not None:
+            self._check_identity(link, self.known, where)
+        return link
+
+    def _check_identity(self, link: Link, known: KnownServers, where: str) -> None:
+        try:
+            new = known.check(where, key_fingerprint(link.peer_certificate()))
+        except ConnectionFailed:
+            link.drop("The server is not who it was.")
+            raise
+        if new is not None:
+            self.on_notice(new)
+
+
+def _tls() -> ssl.SSLContext:
+    """TLS 1.3. The certificate proves nothing by itself: the server is known by its public key."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _tls_reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower().replace("_", " ")
+    return "the connection was closed in the handshake"
+
+
+def _refused(error: OSError) -> bool:
+    """Tell whether every address of the host refused (asyncio joins several failures into one OSError)."""
+    return error.errno is None and "refused" in str(error).lower()
+
+
+def _notice_dead_peers(sock: socket.socket) -> None:
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        with contextlib.suppress(OSError):  # an optimisation: the keep-alive of Connection notices as well
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)

@@ -1,0 +1,102 @@
+"""What people see: answers and events as lines of text, in the words of the original description. Pure.
+
+Text of others is cleaned here once more, whatever the server did. A message of several lines stays one here; a front
+end that shows one line for each message asks for `one_line`, where a line end is shown as its picture, U+240A.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tessenger.wire.messages import Error, GroupMessage, Message, Sent, UserLine
+from tessenger.wire.text import clean, clean_line
+from tessenger.wire.times import local_time
+
+CONNECTION_REFUSED = "Connection refused!"
+PLEASE_LOGIN = "Please login"
+USERNAME = "Username: "
+PASSWORD = "Password: "  # noqa: S105 - the prompt, no password
+WELCOME = "Welcome to TESSENGER!"
+PROMPT = (
+    "Enter one of the following commands "
+    "(/msgto, /activeuser, /creategroup, /joingroup, /groupmsg, /logout, /p2pvideo):"
+)
+
+
+def message(event: Message) -> str:
+    """A private message."""
+    return f"{local_time(event.at)}, {clean_line(event.sender)}: {clean(event.text)}"
+
+
+def group_message(event: GroupMessage) -> str:
+    """A message in a group."""
+    return f"{local_time(event.at)}, {clean_line(event.group)}, {clean_line(event.sender)}: {clean(event.text)}"
+
+
+def message_sent(answer: Sent) -> str:
+    """A private message is in the journal."""
+    return f"message sent at {local_time(answer.at)}"
+
+
+def group_message_sent(answer: Sent) -> str:
+    """A message to a group is in the journal."""
+    return f"Group chat message sent at:{local_time(answer.at)}"
+
+
+def active_users(users: Sequence[UserLine]) -> str:
+    """Who is online, one a line; all lines but the last end in a full stop."""
+    return ".\n".join(
+        f"{clean_line(user.user)}, {clean_line(user.ip)}, {user.udp_port}, {local_time(user.since)}" for user in users
+    )
+
+
+def group_created(group: str) -> str:
+    """A group exists now."""
+    return f"Group chat created {clean_line(group)}"
+
+
+def group_joined(group: str) -> str:
+    """One is a member now."""
+    return f"You have joined Groupchat {clean_line(group)}"
+
+
+def error(answer: Error) -> str:
+    """The server's own words."""
+    return clean(answer.text)
+
+
+def clean_path(path: str) -> str:
+    """A path as it was typed, harmless in a line."""
+    return clean_line(path)
+
+
+def bye(user: str) -> str:
+    """The last line of a session."""
+    return f"Bye, {clean_line(user)}!"
+
+
+def one_line(text: str) -> str:
+    """Return `text` on one line: a line end becomes its picture."""
+    return text.replace("\n", "\u240a")
+
+
+def size(count: float) -> str:
+    """Bytes for people, in powers of ten: `1.4 GB`."""
+    if count < 1000:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        count /= 1000
+        if count < 999.95:
+            return f"{count:.1f} {unit}"
+    return f"{count / 1000:.1f} PB"
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"

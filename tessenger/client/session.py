@@ -1,0 +1,310 @@
+"""One person's chat, without a terminal: typed lines become requests, what comes becomes text. Runs in the client.
+
+Both front ends use it: the line filter and the REPL. All output is in the order in which the server sent it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from tessenger.chat.words import EMPTY_TEXT, TEXT_TOO_LONG
+from tessenger.client import render
+from tessenger.client.commands import Call, Kind, Mistake, help_text, parse
+from tessenger.client.connection import Connection, Event
+from tessenger.client.files import FileProcess, ProcessDied, Report
+from tessenger.client.transfers import Ask, Effects, Note, Show, Tell, Transfers, describe
+from tessenger.wire.messages import (
+    ActiveUser,
+    ActiveUsers,
+    AnyAnswer,
+    AnyRequest,
+    Created,
+    CreateGroup,
+    Error,
+    GroupMessage,
+    GroupMsg,
+    JoinGroup,
+    Joined,
+    Limits,
+    Logout,
+    Message,
+    MsgTo,
+    Names,
+    NamesAnswer,
+    Sent,
+    UserLine,
+)
+
+LOGOUT_SECONDS = 5.0
+"""How long a logout waits for the server's answer."""
+
+TICK_SECONDS = 1.0
+"""How often the age of offers is looked at."""
+
+
+class Output(Protocol):
+    """Where text goes; a front end."""
+
+    def show(self, text: str) -> None:
+        """Show an answer or an event, one line or several."""
+
+    def notice(self, text: str) -> None:
+        """Mention something aside from the chat."""
+
+
+class KnownNames(Struct, frozen=True):
+    """What can be completed: who is online, which groups there are."""
+
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class Chat:
+    """A signed-in session. `one_line`: messages of several lines are shown on one."""
+
+    def __init__(
+        self, connection: Connection, files: FileProcess, output: Output, transfers: Transfers, limits: Limits,
+        *, one_line: bool,
+    ) -> None:  # fmt: skip
+        self.transfers = transfers
+        self._connection = connection
+        self._files = files
+        self._output = output
+        self._limits = limits
+        self._line: Callable[[str], str] = render.one_line if one_line else str
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+        self._opening = 0
+        self._leaving = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._handlers: dict[str, Callable[..., None]] = {
+            "msgto": self._msgto,
+            "activeuser": self._activeuser,
+            "creategroup": self._creategroup,
+            "joingroup": self._joingroup,
+            "groupmsg": self._groupmsg,
+            "logout": self._logout,
+            "p2pvideo": self._sendfile,
+            "sendfile": self._sendfile,
+            "transfers": self._transfers,
+            "accept": lambda number: self._apply(self.transfers.accept(int(number))),
+            "reject": lambda number: self._apply(self.transfers.reject(int(number))),
+            "cancel": lambda number: self._apply(self.transfers.cancel(int(number))),
+            "help": lambda name=None: self._output.show(help_text(name)),
+        }
+
+    def begin(self) -> None:
+        """Show events from here on, first those that came right behind the sign-in."""
+        self._tick()
+        self._connection.deliver_to(self.on_event)
+
+    def end(self) -> None:
+        """Nothing more is shown or sent."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # ---- what the person types ----
+
+    async def execute(self, line: str) -> None:
+        """Carry a line out in its turn: its answer is shown after the answers to all lines before it.
+
+        Requests go out without waiting for answers, as these come in order; what is answered here waits for them.
+        """
+        call = parse(line)
+        if call is None:
+            return
+        mistake = call if isinstance(call, Mistake) else self._over_limit(call)
+        if mistake is not None:
+            await self.settled()
+            self._output.show(mistake.text)
+            return
+        assert isinstance(call, Call)
+        if call.command.pipelined:
+            await self._connection.room()
+        else:
+            await self.settled()
+        if not self._connection.ended.done():
+            self._handlers[call.command.name](*call.values)
+        if not call.command.pipelined:
+            await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until every line so far has its answer, or the session has ended."""
+        while not self._connection.ended.done():
+            await self._connection.settled()
+            if not self._opening:
+                return
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def uploaded(self) -> None:
+        """Wait until one's own uploads have ended, or the session has."""
+        while self.transfers.uploading and not self._connection.ended.done():
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def log_out(self) -> None:
+        """Sign out, unless that has happened; the connection's end follows within `LOGOUT_SECONDS`."""
+        if self._connection.ended.done():
+            return
+        if not self._leaving:
+            self._logout()
+        await asyncio.wait({self._connection.ended}, timeout=LOGOUT_SECONDS)
+        if not self._connection.ended.done():
+            self._connection.abandon(f"The server did not answer the logout within {LOGOUT_SECONDS:g} seconds.")
+
+    async def names(self) -> KnownNames:
+        """Ask the server for the names that can be completed."""
+        users: list[str] = []
+        groups: list[str] = []
+        done: asyncio.Future[KnownNames] = self._loop.create_future()
+
+        def answered(answer: AnyAnswer) -> None:
+            if isinstance(answer, NamesAnswer):
+                users.extend(answer.users)
+                groups.extend(answer.groups)
+                if answer.more:
+                    return
+            if not done.done():
+                done.set_result(KnownNames(tuple(users), tuple(groups)))
+
+        self._connection.request(Names(0), answered)
+        return await self._connection.unless_ended(done)
+
+    def _over_limit(self, call: Call) -> Mistake | None:
+        for argument, value in zip(call.command.arguments, call.values, strict=False):
+            if argument.kind is Kind.TEXT:
+                if not value.strip():
+                    return Mistake(EMPTY_TEXT)
+                count, limit = len(value.encode()), self._limits.text_bytes
+                if limit and count > limit:
+                    return Mistake(TEXT_TOO_LONG.format(size=count, limit=limit))
+        return None
+
+    # ---- commands ----
+
+    def _msgto(self, to: str, text: str) -> None:
+        self._ask(MsgTo(0, to, text), lambda a: isinstance(a, Sent) and self._output.show(render.message_sent(a)))
+
+    def _groupmsg(self, group: str, text: str) -> None:
+        self._ask(
+            GroupMsg(0, group, text),
+            lambda a: isinstance(a, Sent) and self._output.show(render.group_message_sent(a)),
+        )
+
+    def _activeuser(self) -> None:
+        users: list[UserLine] = []
+
+        def answered(answer: AnyAnswer) -> None:
+            if isinstance(answer, ActiveUsers):
+                users.extend(answer.users)
+                if not answer.more:
+                    self._output.show(render.active_users(users))
+
+        self._ask(ActiveUser(0), answered)
+
+    def _creategroup(self, group: str, *members: str) -> None:
+        self._ask(
+            CreateGroup(0, group, list(members)),
+            lambda a: isinstance(a, Created) and self._output.show(render.group_created(a.group)),
+        )
+
+    def _joingroup(self, group: str) -> None:
+        self._ask(
+            JoinGroup(0, group),
+            lambda a: isinstance(a, Joined) and not a.more and self._output.show(render.group_joined(a.group)),
+        )
+
+    def _logout(self) -> None:
+        self._leaving = True
+        self._connection.tell_seen()
+        self._ask(Logout(0), lambda answer: None)  # the connection ends with `bye`, and the front end says so
+
+    def _sendfile(self, to: str, path: str) -> None:
+        full = Path(os.path.abspath(os.path.expanduser(path)))
+        problem = unreadable(full, path)
+        if problem:
+            self._output.show(problem)
+            return
+        self._apply(self.transfers.send(secrets.token_hex(8), to, str(full), full.name, self._loop.time()))
+
+    def _transfers(self) -> None:
+        self._output.show("\n".join(map(describe, self.transfers)) or "There are no transfers.")
+
+    def _ask(self, request: AnyRequest, on_answer: Callable[[AnyAnswer], object]) -> None:
+        """Send a request; an error is shown in the server's own words."""
+
+        def answered(answer: AnyAnswer) -> None:
+            if isinstance(answer, Error):
+                self._output.show(render.error(answer))
+            else:
+                on_answer(answer)
+
+        if not self._connection.fits(request):
+            self._output.show(f"This is too long for one line to the server ({self._limits.line_bytes} bytes).")
+            return
+        self._connection.request(request, answered)
+
+    # ---- what comes ----
+
+    def on_event(self, event: Event) -> None:
+        """Show an event of the server."""
+        match event:
+            case Message():
+                self._output.show(self._line(render.message(event)))
+            case GroupMessage():
+                self._output.show(self._line(render.group_message(event)))
+            case _:
+                self._apply(self.transfers.event(event, self._loop.time()))
+        self._connection.shown(event.seq)
+
+    def on_report(self, report: Report) -> None:
+        """The UDP process has something to say."""
+        if isinstance(report, ProcessDied):
+            self._apply(self.transfers.process_died(self._loop.time()))
+        else:
+            self._apply(self.transfers.report(report, self._loop.time()))
+
+    def _apply(self, effects: Effects) -> None:
+        for effect in effects:
+            match effect:
+                case Show(text=text):
+                    self._output.show(text)
+                case Note(text=text):
+                    self._output.notice(text)
+                case Tell(message=message):
+                    self._files.send(message)
+                case Ask(transfer=transfer, request=request):
+                    self._connection.request(
+                        request, lambda answer, transfer=transfer: self._apply(self.transfers.answered(transfer, answer))
+                    )
+        self._opening = sum(t.outgoing and t.opening for t in self.transfers)
+        self._changed.set()
+
+    def _tick(self) -> None:
+        self._apply(self.transfers.tick(self._loop.time()))
+        self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+
+
+def unreadable(path: Path, typed: str) -> str:
+    """Return why the file at `path` cannot be sent, in words for the person who typed it, or nothing."""
+    shown = render.clean_path(typed)
+    try:
+        if path.is_dir():
+            return f"{shown} is a directory, not a file."
+        if not path.exists():
+            return f"There is no file {shown}."
+        if not path.is_file():
+            return f"{shown} is not a regular file."
+    except (OSError, ValueError) as error:
+        return f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}."
+    if not os.access(path, os.R_OK):
+        return f"{shown} cannot be read: permission denied."
+    return ""
