@@ -325,5 +325,5 @@ def _allowed(type_: Any) -> str:  # noqa: ANN401  a type annotation is of no typ
 
 def _bounds(low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
-        return f" from {low:,} to {high:,}"
-    return f" of at least {low:,}" if low is not None else ""
+        return f" from {low} to {high}"
+    return f" of at least {low}" if low is not None else ""
