@@ -11,7 +11,7 @@ epoch        how many times a server has started on this journal
 start_seq    the number behind which the running server's entries begin
 reserved_seq entries up to this number may have been passed on: a start goes on behind it (see store.py)
 counted_seq  `sessions.highest`, `requests` and `slots` are counted up to here, the entries behind tell the rest
-logged_seq   `text_logs` has the sizes that the text logs had when everything up to here was written to them
+logged_seq   the text logs have everything up to here, and had the sizes in `text_logs` then
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ CREATE INDEX memberships_name ON memberships (name) WHERE to_seq IS NULL;
 CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE blocks (key TEXT PRIMARY KEY, user TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, n INTEGER NOT NULL);
-CREATE TABLE text_logs (name TEXT PRIMARY KEY, inode INTEGER NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE text_logs (name TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
 """
 
 _SMALL = ("meta", "sessions", "requests", "users", "groups", "memberships", "failures", "blocks", "slots", "text_logs")

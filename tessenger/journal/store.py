@@ -19,8 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct
-
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.present import Snapshot
 from tessenger.errors import JournalBusy, JournalError
@@ -37,13 +35,6 @@ WAL_BYTES = 67_108_864
 
 _TRUNCATE_WAIT_MS = 20
 """How long truncating may wait for readers and for the checkpointer."""
-
-
-class LogFile(Struct, frozen=True):
-    """A text log on the disk: which file it is, and how many of its bytes are known to be right."""
-
-    inode: int
-    size: int
 
 
 class SqliteJournal:
@@ -66,7 +57,7 @@ class SqliteJournal:
         except sqlite3.Error as error:
             raise schema.explained(path, error) from error
         self._count_now = False
-        self._logged_files: dict[str, LogFile] = {}
+        self._logged_sizes: dict[str, int] = {}
 
     # ---- the port ----
 
@@ -125,7 +116,7 @@ class SqliteJournal:
         return int(epoch)
 
     def seat(self, slot: int, generation: int) -> None:
-        """Note that a new process fills this worker's slot: what it appends is of this generation, from `n` = 1.
+        """Note that a new process fills this worker's slot: what it appends is of this generation, `n` from 1.
 
         Call it when everything of the slot's earlier generation has been committed. Kept with the next commit.
         """
@@ -154,19 +145,18 @@ class SqliteJournal:
         """The number of the last committed entry."""
         return self._seq
 
-    def logged(self) -> tuple[int, dict[str, LogFile]]:
-        """Return up to which entry the text logs were known to be written, and their sizes then, by file name."""
-        (seq,) = self._db.execute("SELECT logged_seq FROM meta").fetchone()
-        files = {name: LogFile(inode, size) for name, inode, size in self._db.execute("SELECT * FROM text_logs")}
-        return seq, files
+    def logged(self) -> tuple[int, dict[str, int]]:
+        """Return up to which entry the text logs are known to be written, and the size of each then, by file name."""
+        sizes = dict(self._db.execute("SELECT name, size FROM text_logs").fetchall())
+        return self._logged_seq, sizes | self._logged_sizes
 
-    def note_logged(self, seq: int, files: Mapping[str, LogFile]) -> None:
-        """Note that the text logs have every entry up to `seq`; `files` are those that grew. Kept with a later commit.
+    def note_logged(self, seq: int, sizes: Mapping[str, int]) -> None:
+        """Note that the text logs have every entry up to `seq`; `sizes` of those that changed. Kept with a later commit.
 
         Several notes add up; the latest one of a file counts.
         """
         self._logged_seq = seq
-        self._logged_files.update(files)
+        self._logged_sizes.update(sizes)
 
     def keep_logged(self) -> None:
         """Keep at once what was noted: a log is about to go on in another file. Raises `JournalBusy`."""
@@ -201,15 +191,14 @@ class SqliteJournal:
         self._counters.write(db, self._seq)
         db.execute("UPDATE meta SET logged_seq = ?", (self._logged_seq,))
         db.executemany(
-            "INSERT OR REPLACE INTO text_logs (name, inode, size) VALUES (?, ?, ?)",
-            [(name, file.inode, file.size) for name, file in self._logged_files.items()],
+            "INSERT OR REPLACE INTO text_logs (name, size) VALUES (?, ?)", list(self._logged_sizes.items())
         )
 
     def _forget_counted(self) -> None:
         """Begin to count anew: what was only counted is kept."""
         self._count_now = False
         self._counters.written(self._seq)
-        self._logged_files.clear()
+        self._logged_sizes.clear()
 
     def _reserve(self, upto: int) -> None:
         with self._synced() as db:

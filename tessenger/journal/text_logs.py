@@ -1,0 +1,226 @@
+"""The activity logs: userlog.txt, messagelog.txt and one GROUP_messagelog.txt for each group. Written by the logger.
+
+Each entry stands in its log exactly once, whenever the logger dies. A line begins with its entry's number, and lines
+are in order, so the last whole line of a file says what it has. The journal keeps, with a later commit, up to which
+entry all logs are written, and their sizes then. At start the entries behind that are read from the journal, a torn
+last line is cut off, and what a file lacks is appended. A file that is shorter than it was lost its end in a power cut,
+and is completed from its last line on. A log that cannot be written (no room) is completed in the same way, later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.lines import text_log_line
+from tessenger.errors import JournalBusy, JournalError
+
+MAX_OPEN = 64
+"""Files that stay open between two batches."""
+
+_PAGE = 500
+"""Entries read from the journal at a time when logs are behind."""
+
+_PAGES = 4
+"""Pages that one call of `write` catches up at most, so that it does not hold up the next commit for long."""
+
+_CHUNK = 65_536
+"""Bytes read at a time from the end of a log."""
+
+
+class LogJournal(Protocol):
+    """What the text logs need of the journal."""
+
+    def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
+        """Return at most `limit` entries behind `seq`."""
+        ...
+
+    def logged(self) -> tuple[int, dict[str, int]]:
+        """Return up to which entry all logs are known to be written, and the size of each then."""
+        ...
+
+    def note_logged(self, seq: int, sizes: Mapping[str, int]) -> None:
+        """Keep both with a later commit."""
+        ...
+
+    def keep_logged(self) -> None:
+        """Keep at once what was noted. Raises `JournalBusy`."""
+        ...
+
+
+class _File:
+    """An open log. `size`: its whole lines; bytes behind it, `torn`, are of a write that failed."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self.torn = False
+        self.size = os.fstat(self._fd).st_size
+        self.grown = self.size
+
+    def append(self, data: bytes) -> None:
+        """Write `data` behind `size`, which moves on with `keep` only."""
+        if self.torn:
+            os.ftruncate(self._fd, self.size)
+        self.torn = True
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self.grown = self.size + len(data)
+
+    def keep(self) -> None:
+        """Let what was appended stay: the whole batch is written."""
+        self.size, self.torn = self.grown, False
+
+    def last_seq(self) -> int:
+        """Cut a torn last line off, and return the number that the last whole line begins with; 0 if there is none."""
+        tail, begin = b"", self.size
+        while begin and tail[:-1].count(b"\n") < 2:
+            step = min(begin, _CHUNK)
+            begin -= step
+            tail = os.pread(self._fd, step, begin) + tail
+        whole, newline, torn = tail.rpartition(b"\n")
+        if torn:
+            self.size -= len(torn)
+            os.ftruncate(self._fd, self.size)
+        number = whole.rpartition(b"\n")[2].partition(b";")[0]
+        return int(number) if newline and number.isdigit() else 0
+
+    def close(self) -> None:
+        """Close it, without what a failed write left."""
+        if self.torn:
+            with suppress(OSError):  # a torn line that stays is cut off when the file is opened again
+                os.ftruncate(self._fd, self.size)
+        os.close(self._fd)
+
+
+class TextLogs:
+    """All activity logs of one data directory; used by the thread that commits."""
+
+    def __init__(self, data_dir: Path, journal: LogJournal) -> None:
+        """Make ready; `recover` comes first. `failure` says why logs are behind at the moment, "" if they are not."""
+        self.failure = ""
+        self._dir = data_dir
+        self._journal = journal
+        self._files: dict[str, _File] = {}  # in order of use
+        self._seq = 0
+        self._behind = True
+        self._in_file: dict[str, int] = {}
+        """While behind: the number of the last line that each file had when it was first needed."""
+        self._reopening = False
+
+    def recover(self) -> None:
+        """Complete the logs from the journal: what was committed before the last end stands in them exactly once.
+
+        Raises `JournalError` where a log of that name cannot be opened. A full disk is no reason: see `failure`.
+        """
+        self._seq, sizes = self._journal.logged()
+        try:
+            for name, size in sizes.items():
+                if 0 < self._size(name) < size:
+                    self._seq = min(self._seq, self._has(name) or self._seq)
+        except OSError as error:
+            raise JournalError(f"The activity log {self._dir / name} cannot be opened ({error.strerror}).") from error
+        self._behind = True
+        while self._behind and not self.failure:
+            self._catch_up(_PAGES)
+
+    def write(self, batch: Sequence[AnyEntry]) -> None:
+        """Append the lines of a batch that the journal has. What cannot be written now is written later."""
+        if self._reopening:
+            self.reopen()
+        if self._behind:
+            self._catch_up(_PAGES)
+        else:
+            self._behind = not self._append(batch)
+
+    def reopen(self) -> None:
+        """Go on in the files that have the logs' names now: the old ones were moved away.
+
+        That the old files have everything so far is on the disk before a new one is written. Where the journal has no
+        room for that, the old files go on until it has.
+        """
+        names = set(self._journal.logged()[1]) | set(self._files)
+        self._journal.note_logged(self._seq, {name: self._size(name) for name in names})
+        try:
+            self._journal.keep_logged()
+        except JournalBusy:
+            self._reopening = True
+            return
+        self._reopening = False
+        self.close()
+
+    def close(self) -> None:
+        """Close all files; they open again when they are written."""
+        for name in list(self._files):
+            self._close(name)
+
+    # ---- inside ----
+
+    def _catch_up(self, pages: int) -> None:
+        """Append what the journal has and the logs lack, `pages` pages of it at most."""
+        for _ in range(pages):
+            page = self._journal.entries_after(self._seq, _PAGE)
+            if page and not self._append(page):
+                return
+            if len(page) < _PAGE:
+                self._behind = False
+                self._in_file.clear()
+                return
+
+    def _append(self, batch: Sequence[AnyEntry]) -> bool:
+        """Append the lines of `batch` with one write a file; False leaves all files as they were."""
+        appended: dict[str, _File] = {}
+        try:
+            for name, lines in self._lines(batch).items():
+                appended[name] = self._open(name)
+                appended[name].append("".join(lines).encode())
+        except OSError as error:
+            self.failure = f"The activity logs cannot be written at the moment: {error.strerror or error}"
+            return False
+        for file in appended.values():
+            file.keep()
+        self.failure = ""
+        self._seq = next((entry.seq for entry in reversed(batch) if entry.seq), self._seq)
+        self._journal.note_logged(self._seq, {name: file.size for name, file in appended.items()})
+        if len(self._files) > MAX_OPEN:
+            for name in list(self._files)[:-MAX_OPEN]:
+                self._close(name)
+        return True
+
+    def _lines(self, batch: Sequence[AnyEntry]) -> dict[str, list[str]]:
+        """Return the lines of `batch` by file; while behind, without those that a file has."""
+        lines: dict[str, list[str]] = {}
+        for entry in batch:
+            written = text_log_line(entry)
+            if written is None:
+                continue
+            name, line = written
+            if not self._behind or entry.seq > self._has(name):
+                lines.setdefault(name, []).append(line)
+        return lines
+
+    def _has(self, name: str) -> int:
+        """Return the number of the last line that a file has, as of when this was first asked."""
+        if name not in self._in_file:
+            self._in_file[name] = self._open(name).last_seq()
+        return self._in_file[name]
+
+    def _open(self, name: str) -> _File:
+        file = self._files.pop(name, None) or _File(self._dir / name)
+        self._files[name] = file
+        return file
+
+    def _close(self, name: str) -> None:
+        self._in_file.pop(name, None)
+        self._files.pop(name).close()
+
+    def _size(self, name: str) -> int:
+        """Return the size of the file that has this name now; 0 where there is none."""
+        try:
+            return (self._dir / name).stat().st_size
+        except FileNotFoundError:
+            return 0
