@@ -44,6 +44,8 @@ class Link:
 
     def write(self, data: bytes) -> None:
         """Send `data`, now or when what was missed has been sent."""
+        if self.ended:
+            return
         if self._held is None:
             self._out(data)
         else:

@@ -1,0 +1,1 @@
+"""The server: a supervisor and the processes that it keeps running (acceptor, workers, manager, logger)."""

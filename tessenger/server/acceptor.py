@@ -1,0 +1,208 @@
+"""The acceptor process: takes connections and hands each to the worker that has the fewest.
+
+The sockets travel as descriptors (SCM_RIGHTS) over a Unix socket to each worker, one byte with each, which says whether
+it is to be served or told why not. Workers tell back which addresses they serve and when one is gone, so an acceptor
+that takes over from a dead one knows the counts.
+"""
+
+from __future__ import annotations
+
+import errno
+import selectors
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+
+from tessenger.config import LimitsSection
+from tessenger.server import control, roles
+
+SERVE = b"s"
+"""Serve this connection."""
+
+FULL = b"f"
+"""Tell this connection that the server is full."""
+
+CROWDED = b"c"
+"""Tell this connection that there are too many from its address."""
+
+REFUSALS_PER_SECOND = 50
+"""Connections that are told why they are refused; more are just closed, so that refusing costs little."""
+
+AGAIN_SECONDS = 0.05
+"""Pause between two attempts to reach a worker, and after running out of descriptors."""
+
+ACCEPTED_AT_ONCE = 64
+"""Connections taken before workers are listened to again."""
+
+
+class WorkerLine:
+    """The acceptor's connection to the worker of one slot."""
+
+    def __init__(self, slot: int) -> None:
+        """Not connected yet."""
+        self.slot = slot
+        self.socket: socket.socket | None = None
+        self.addresses: Counter[str] = Counter()
+        self.connections = 0
+        self._rest = b""
+
+    def connect(self) -> bool:
+        """Try to reach the worker."""
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.connect(roles.worker_socket(self.slot))
+        except OSError:  # not there at the moment: another one is being started
+            line.close()
+            return False
+        line.setblocking(False)
+        self.socket = line
+        return True
+
+    def lost(self) -> None:
+        """The worker is gone, and with it its connections."""
+        if self.socket is not None:
+            self.socket.close()
+        self.socket = None
+        self.addresses.clear()
+        self.connections = 0
+        self._rest = b""
+
+    def listen(self) -> bool:
+        """Take what the worker tells. False when it is gone."""
+        assert self.socket is not None  # noqa: S101 only connected lines are listened to
+        try:
+            data = self.socket.recv(1 << 16)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self.count(line[1:].decode(), 1 if line.startswith(b"+") else -1)
+        return bool(data)
+
+    def count(self, address: str, change: int) -> None:
+        """Keep the counts."""
+        self.addresses[address] += change
+        if not self.addresses[address]:
+            del self.addresses[address]
+        self.connections += change
+
+    def hand_over(self, connection: socket.socket, word: bytes) -> bool:
+        """Send a socket to the worker. False when it cannot take it."""
+        if self.socket is None:
+            return False
+        try:
+            socket.send_fds(self.socket, [word], [connection.fileno()])
+        except OSError:  # gone, or so stopped that its queue is full: another worker may have room
+            return False
+        return True
+
+
+class Acceptor:
+    """Accepts, counts, and chooses."""
+
+    def __init__(self, listening: socket.socket, workers: int, limits: LimitsSection, pipe: Connection) -> None:
+        """`listening` is bound and listens already; slots are 1 to `workers`."""
+        self._listening = listening
+        self._limits = limits
+        self._pipe = pipe
+        self._lines = [WorkerLine(slot) for slot in range(1, workers + 1)]
+        self._selector = selectors.DefaultSelector()
+        self._refused_in = 0
+        self._refusals = 0
+        self._stopping = False
+
+    def run(self) -> None:
+        """Accept until the supervisor says stop, or is gone."""
+        listening = self._listening
+        listening.setblocking(False)
+        self._watch(self._pipe, self._obey)
+        self._reconnect()
+        self._watch(listening, self._accept)
+        self._pipe.send(control.Ready())
+        while not self._stopping:
+            for key, _ in self._selector.select(None if self._complete else AGAIN_SECONDS):
+                act: Callable[[], None] = key.data
+                act()
+            if not self._complete:
+                self._reconnect()
+
+    @property
+    def _complete(self) -> bool:
+        return all(line.socket is not None for line in self._lines)
+
+    def _watch(self, what: socket.socket | Connection, act: Callable[[], None]) -> None:
+        self._selector.register(what, selectors.EVENT_READ, act)
+
+    def _reconnect(self) -> None:
+        for line in self._lines:
+            if line.socket is None and line.connect():
+                self._watch(line.socket, lambda line=line: self._hear(line))  # type: ignore[misc, arg-type]
+
+    def _hear(self, line: WorkerLine) -> None:
+        if line.socket is not None and not line.listen():
+            self._selector.unregister(line.socket)
+            line.lost()
+
+    def _obey(self) -> None:
+        try:
+            message: control.ToRole = self._pipe.recv()
+        except (EOFError, OSError):
+            self._stopping = True
+            return
+        if isinstance(message, control.Stop):
+            self._stopping = True
+        elif isinstance(message, control.Reload):
+            self._limits = message.config.limits
+
+    def _accept(self) -> None:
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                connection, address = self._listening.accept()
+            except BlockingIOError:
+                return
+            except OSError as problem:  # aborted by its client, or no descriptors left
+                if problem.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
+                    time.sleep(AGAIN_SECONDS)  # it stays in the backlog: try again when some were given back
+                return
+            with connection:
+                self._place(connection, str(address[0]))
+
+    def _place(self, connection: socket.socket, address: str) -> None:
+        """Hand a connection to the worker with the fewest that can take it; close it where none can."""
+        word = self._word(address)
+        if word != SERVE and not self._may_refuse():
+            return
+        for line in sorted(self._lines, key=lambda line: line.connections):
+            if line.hand_over(connection, word):
+                line.count(address, 1)
+                return
+
+    def _word(self, address: str) -> bytes:
+        limits = self._limits
+        if limits.connections and sum(line.connections for line in self._lines) >= limits.connections:
+            return FULL
+        here = sum(line.addresses[address] for line in self._lines)
+        if limits.connections_per_address and here >= limits.connections_per_address:
+            return CROWDED
+        return SERVE
+
+    def _may_refuse(self) -> bool:
+        second = int(time.monotonic())
+        if second != self._refused_in:
+            self._refused_in, self._refusals = second, 0
+        self._refusals += 1
+        return self._refusals <= REFUSALS_PER_SECOND
+
+
+def main(context: roles.RoleContext, pipe: Connection, listening: socket.socket) -> None:
+    """Accept connections; the entry point of the process."""
+
+    def work() -> None:
+        config = context.config
+        Acceptor(listening, config.server.workers, config.limits, pipe).run()
+
+    roles.run_role("acceptor", context, pipe, work)

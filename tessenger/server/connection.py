@@ -1,0 +1,155 @@
+"""One client's TCP or TLS connection in a worker: bytes in, requests to the hub, lines out, and every limit on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+from tessenger.chat import words
+from tessenger.chat.link import Link
+from tessenger.wire.framing import BadLine, LineReader, TooLong
+from tessenger.wire.messages import ErrorCode
+
+if TYPE_CHECKING:
+    from tessenger.server.worker import ClientDoor
+
+LINGER_SECONDS = 5.0
+"""How long a connection that is closed may take to read its last lines."""
+
+
+class ClientConnection(asyncio.Protocol):
+    """A client, from the accepted socket to its end."""
+
+    __slots__ = (
+        "_allowance", "_allowance_at", "_bad_lines", "_closing", "_deadline", "_door", "_paused", "_reader",
+        "_refusal", "_transport", "address", "link",
+    )  # fmt: skip
+
+    def __init__(self, door: ClientDoor, address: str, refusal: tuple[ErrorCode, str] | None) -> None:
+        """`door` is where clients come in; with a `refusal` this one is told so and sent away."""
+        self.address = address
+        self._door = door
+        self._refusal = refusal
+        self._reader = LineReader(door.limits.line_bytes)
+        self._bad_lines = 0
+        self._paused = 0
+        self._closing = False
+        self._allowance = float(door.limits.burst)
+        self._allowance_at = door.loop.time()
+        self._transport: asyncio.Transport
+        self._deadline: asyncio.TimerHandle | None = None
+        self.link = Link(address, self._write, self._close, self._go_on)
+
+    # ---- the transport ----
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TLS is done; somebody may sign in."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 what a stream protocol is given
+        self._transport = transport
+        transport.set_write_buffer_limits(high=self._door.limits.queue_bytes or 1 << 62)
+        if self._refusal is not None:
+            self._door.hub.hang_up(self.link, *self._refusal)
+            return
+        self._deadline = self._door.loop.call_later(self._door.limits.login_seconds, self._nobody_signed_in)
+
+    def data_received(self, data: bytes) -> None:
+        """Carry out what is complete."""
+        if self.link.ended:
+            return
+        lines = self._reader.feed(data)
+        if not lines:
+            return
+        hub = self._door.hub
+        if type(lines[-1]) is TooLong:
+            lines.pop()
+            hub.received(self.link, lines)  # type: ignore[arg-type]  # a TooLong is always the last
+            hub.hang_up(self.link, "line_too_long", words.LINE_TOO_LONG.format(limit=self._door.limits.line_bytes))
+            return
+        self._bad_lines += sum(1 for line in lines if type(line) is BadLine)
+        hub.received(self.link, lines)  # type: ignore[arg-type]  # no TooLong in it
+        if self._bad_lines >= self._door.limits.bad_lines:
+            hub.hang_up(self.link, "too_many_bad_lines", words.TOO_MANY_BAD_LINES.format(count=self._bad_lines))
+            return
+        self._take_allowance(len(lines))
+        if self.link.full or self._door.log.full:
+            self.throttle()
+
+    def eof_received(self) -> bool:
+        """The client has sent everything, and goes."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let the session go on without a connection."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._closing = True
+        self._door.hub.lost(self.link)
+        self._door.gone(self)
+
+    def pause_writing(self) -> None:
+        """The client does not keep up with its queue: cut it off, it can resume."""
+        if not self._closing:
+            self._door.hub.hang_up(self.link, "too_slow", words.TOO_SLOW)
+
+    # ---- reading, later ----
+
+    def throttle(self) -> None:
+        """Read no more until enough was answered, and the log takes more."""
+        if not self.link.throttled:
+            self.link.throttled = True
+            self._door.throttled.add(self)
+            self._pause()
+
+    def _go_on(self) -> None:
+        self._door.throttled.discard(self)
+        self._resume()
+
+    def _pause(self) -> None:
+        self._paused += 1
+        if self._paused == 1 and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        self._paused -= 1
+        if self._paused == 0 and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _take_allowance(self, count: int) -> None:
+        """Let a client that sends faster than it may wait, without an error."""
+        rate = self._door.limits.messages_per_second
+        if not rate:
+            return
+        now = self._door.loop.time()
+        earned = (now - self._allowance_at) * rate
+        self._allowance = min(float(self._door.limits.burst), self._allowance + earned) - count
+        self._allowance_at = now
+        if self._allowance < 0 and not self._paused:
+            self._pause()
+            self._door.loop.call_later(-self._allowance / rate, self._resume)
+
+    # ---- the end ----
+
+    def _nobody_signed_in(self) -> None:
+        self._deadline = None
+        if not self.link.session:
+            text = words.LOGIN_TIMEOUT.format(seconds=self._door.limits.login_seconds)
+            self._door.hub.hang_up(self.link, "login_timeout", text)
+
+    def _write(self, data: bytes) -> None:
+        self._transport.write(data)
+
+    def _close(self) -> None:
+        """Send what is left and close; a client that does not read it is cut off after a while."""
+        if not self._closing:
+            self._closing = True
+            self._transport.close()
+            self._door.loop.call_later(LINGER_SECONDS, self._transport.abort)
+
+
+def peer_of(connection: socket.socket) -> str:
+    """Return the other side's address, "" where it is gone already."""
+    try:
+        return str(connection.getpeername()[0])
+    except OSError:
+        return ""

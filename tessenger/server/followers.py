@@ -1,0 +1,208 @@
+"""The logger's side of its socket: who appends, who is fed, and from where. Runs in the logger.
+
+A follower is first sent what it missed, from the journal and in pieces, then every batch as it is committed. One that
+does not read is cut off when its queue is full: it comes back and is caught up. Unlike a client's, its queue holds only
+frames that it would read next anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tessenger.chat import entries
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.ledger import Ledger
+from tessenger.chat.ports import Worker
+from tessenger.journal.store import SqliteJournal
+from tessenger.server import frames
+
+QUEUE_BYTES = 67_108_864
+"""What may wait for one follower; above it the feed is cut."""
+
+PIECE = 2_000
+"""Entries in one frame of what was missed."""
+
+_STATELESS = (entries.Message, entries.GroupMessage, entries.Command, entries.Signal, entries.Mark, entries.Seen)
+"""Kinds that one who only follows the present state does not need."""
+
+
+class Follower(asyncio.Protocol):
+    """One connection to the logger."""
+
+    def __init__(self, followers: Followers) -> None:
+        """`followers` keeps it while it is connected."""
+        self._followers = followers
+        self._reader = frames.for_logger()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self.transport: asyncio.Transport
+        self.slot = 0
+        self.generation = 0
+        self.greeted = False
+        self.live = False
+        self.sent_seq = 0
+
+    @property
+    def worker(self) -> Worker:
+        """Who is at the other end, if it appends."""
+        return Worker(self.slot, self.generation)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Be known."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 what a stream protocol is given
+        transport.set_write_buffer_limits(high=QUEUE_BYTES // 4)
+        self.transport = transport
+        self._followers.all.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take frames."""
+        for frame in self._reader.feed(data):
+            if isinstance(frame, frames.Follow):
+                self.slot, self.generation, self.sent_seq = frame.slot, frame.generation, frame.after
+                self.greeted = True
+                self._followers.greet(self)
+            elif self.live:
+                self._followers.appended(self, frame)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Be forgotten."""
+        self._writable.set()
+        self._followers.gone(self)
+
+    def pause_writing(self) -> None:
+        """Wait with what was missed."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._writable.set()
+
+    async def writable(self) -> None:
+        """Wait until the other side reads."""
+        await self._writable.wait()
+
+
+class Followers:
+    """Everyone who is connected to the logger."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        journal: SqliteJournal,
+        appended: Callable[[Follower, frames.Append], None],
+        returned: Callable[[int], None],
+        left: Callable[[], None],
+    ) -> None:
+        """`appended` takes what workers append; `left` is told when one's stream is read to its end.
+
+        `returned` is told a slot whose worker begins anew: what waits of it unordered, it sends again.
+        """
+        self.all: set[Follower] = set()
+        self.appended = appended
+        self._ledger = ledger
+        self._journal = journal
+        self._returned = returned
+        self._left = left
+        self._paused = False
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self, path: str) -> asyncio.AbstractServer:
+        """Take connections at this socket, in place of a logger that may have died."""
+        with contextlib.suppress(FileNotFoundError):
+            Path(path).unlink()
+        return await asyncio.get_running_loop().create_unix_server(lambda: Follower(self), path)
+
+    def greet(self, follower: Follower) -> None:
+        """Begin to feed: at once, or when an earlier process of its slot has been read to its end."""
+        if follower.slot:
+            before = [f for f in self.all if f.greeted and f.slot == follower.slot and f is not follower]
+            if any(f.generation > follower.generation for f in before):
+                follower.transport.abort()
+                return
+            if before:
+                return  # `gone` greets it again
+            self._returned(follower.slot)
+            n = self._ledger.follow(follower.slot, follower.generation)
+            if n is None:
+                follower.transport.abort()
+                return
+            self._journal.seat(follower.slot, follower.generation)
+        else:
+            n = 0
+        follower.transport.write(frames.encode(frames.Following(n)))
+        task = asyncio.get_running_loop().create_task(self._catch_up(follower))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def gone(self, follower: Follower) -> None:
+        """Forget a follower; another process of its slot may have waited for that."""
+        self.all.discard(follower)
+        for waiting in list(self.all):
+            if waiting.greeted and not waiting.live and waiting.slot and waiting.slot == follower.slot:
+                self.greet(waiting)
+        self._left()
+
+    def feeds(self, worker: Worker) -> bool:
+        """Tell whether something may still come from this worker's process."""
+        return any(f.worker == worker for f in self.all if f.slot)
+
+    def pass_on(self, batch: list[AnyEntry]) -> None:
+        """Feed a committed batch to everyone who is caught up."""
+        last = next((entry.seq for entry in reversed(batch) if entry.seq), 0)
+        for_state = _for_state(batch)
+        for entry in batch:
+            if isinstance(entry, entries.Message | entries.GroupMessage):
+                entry.text = ""  # the body has it, and the journal; no need to carry it twice to every worker
+        whole = frames.encode(frames.Feed(batch))
+        state = frames.encode(frames.Feed(for_state)) if for_state else b""
+        for follower in list(self.all):
+            if not follower.live:
+                continue
+            follower.sent_seq = max(follower.sent_seq, last)
+            data = whole if follower.slot else state
+            if data:
+                follower.transport.write(data)
+                if follower.transport.get_write_buffer_size() > QUEUE_BYTES:
+                    follower.live = False
+                    follower.transport.abort()
+
+    def pause(self) -> None:
+        """Read nobody: what they send waits in their queues."""
+        if not self._paused:
+            self._paused = True
+            for follower in self.all:
+                follower.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._paused:
+            self._paused = False
+            for follower in self.all:
+                follower.transport.resume_reading()
+
+    def close(self) -> None:
+        """Send what waits and hang up."""
+        for follower in self.all:
+            follower.transport.close()
+
+    async def _catch_up(self, follower: Follower) -> None:
+        """Send what was missed; go live in the same turn of the loop in which nothing is missing any more."""
+        while not follower.transport.is_closing():
+            await follower.writable()
+            missed = self._journal.entries_after(follower.sent_seq, PIECE)
+            if not missed:
+                follower.transport.write(frames.encode(frames.CaughtUp()))
+                follower.live = True
+                return
+            follower.sent_seq = missed[-1].seq
+            wanted = _for_state(missed) if not follower.slot else missed
+            if wanted:
+                follower.transport.write(frames.encode(frames.Feed(wanted)))
+            await asyncio.sleep(0)
+
+
+def _for_state(batch: Sequence[AnyEntry]) -> list[AnyEntry]:
+    return [entry for entry in batch if not isinstance(entry, _STATELESS)]

@@ -1,0 +1,97 @@
+"""Frames between the logger and those who append to it or follow it: a length (4 bytes, little-endian), then MessagePack.
+
+Pure but for the name of its only users' package. A follower begins with `Follow`; the logger answers `Following`, sends
+what was missed, then `CaughtUp`, and from there on every committed batch as a `Feed`.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from tessenger.chat.entries import AnyEntry
+
+_LENGTH = struct.Struct("<I")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Follow(Struct, array_like=True, tag="follow", frozen=True):
+    """Feed me everything behind `after`. Slot 0 only follows, and gets only entries that change the present state."""
+
+    slot: int
+    generation: int
+    after: int
+
+
+class Append(Struct, array_like=True, tag="append", frozen=True):
+    """Order these entries; the first is this worker's `first_n`th."""
+
+    first_n: int
+    batch: list[AnyEntry]
+
+
+class Following(Struct, array_like=True, tag="following", frozen=True):
+    """You will be fed. `n`: the last of your entries that was ordered before."""
+
+    n: int
+
+
+class CaughtUp(Struct, array_like=True, tag="caught", frozen=True):
+    """That was everything you had missed; send again what is not among it and behind `Following.n`."""
+
+
+class Feed(Struct, array_like=True, tag="feed", frozen=True):
+    """Committed entries, in order."""
+
+    batch: list[AnyEntry]
+
+
+ToLogger = Follow | Append
+FromLogger = Following | CaughtUp | Feed
+
+_Frame = TypeVar("_Frame")
+
+
+def encode(frame: ToLogger | FromLogger) -> bytes:
+    """Encode one frame."""
+    body = _encode(frame)
+    return _LENGTH.pack(len(body)) + body
+
+
+class FrameReader(Generic[_Frame]):
+    """Cuts a stream into frames."""
+
+    def __init__(self, decoder: msgspec.msgpack.Decoder[_Frame]) -> None:
+        """`decoder` is for the union of frames that may come."""
+        self._decode = decoder.decode
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[_Frame]:
+        """Return the frames that `data` completes."""
+        if self._rest:
+            data = self._rest + data
+        frames: list[_Frame] = []
+        view = memoryview(data)
+        start, end = 0, len(data)
+        while end - start >= _LENGTH.size:
+            (size,) = _LENGTH.unpack_from(data, start)
+            body = start + _LENGTH.size
+            if end - body < size:
+                break
+            frames.append(self._decode(view[body : body + size]))
+            start = body + size
+        self._rest = data[start:]
+        return frames
+
+
+def for_logger() -> FrameReader[ToLogger]:
+    """Read what the logger is sent."""
+    return FrameReader(msgspec.msgpack.Decoder(ToLogger))
+
+
+def from_logger() -> FrameReader[FromLogger]:
+    """Read what the logger sends."""
+    return FrameReader(msgspec.msgpack.Decoder(FromLogger))

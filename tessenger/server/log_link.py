@@ -1,0 +1,181 @@
+"""A worker's connection to the logger: an implementation of `chat.ports.Log`. Runs in workers, on their event loop.
+
+What was appended is kept until it has come back. After the logger was replaced, or cut the feed, the worker connects
+again, is fed what it missed, and sends again what was not ordered. What was ordered and left nothing in the journal
+(marks, refusals) is told to the worker then, as far as it can be known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from tessenger.chat import entries
+from tessenger.chat.entries import AnyEntry, Refused
+from tessenger.chat.ports import Worker
+from tessenger.server import frames, roles
+
+AGAIN_SECONDS = 0.02
+"""Pause between two attempts to connect."""
+
+MAX_OPEN = 50_000
+"""Entries that may be on their way; above it the worker does not read its clients."""
+
+RESENT = 2_000
+"""Entries in one frame of what is sent again."""
+
+
+class LogLink(asyncio.Protocol):
+    """Appends this worker's entries, and feeds what is committed to `committed`."""
+
+    def __init__(self, worker: Worker, after: int, committed: Callable[[Sequence[AnyEntry]], None]) -> None:
+        """Feed everything behind sequence number `after`. `drained` may be set to hear when clients can be read again."""
+        self.drained: Callable[[], None] = lambda: None
+        self._worker = worker
+        self._after = after
+        self._committed = committed
+        self._n = 0
+        self._open: deque[tuple[int, AnyEntry]] = deque()
+        self._outgoing: list[AnyEntry] = []
+        self._outgoing_n = 1
+        self._ordered_before = 0
+        self._reader = frames.from_logger()
+        self._transport: asyncio.Transport | None = None
+        self._live = False
+        self._scheduled = False
+        self._full = False
+        self._closed = False
+        self._caught_up = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    # ---- the port ----
+
+    def append(self, entry: AnyEntry) -> int:
+        """Send `entry` with the next turn of the loop and return its `n`."""
+        self._n += 1
+        self._open.append((self._n, entry))
+        if self._live:
+            self._outgoing.append(entry)
+            if not self._scheduled:
+                self._scheduled = True
+                self._loop.call_soon(self._send)
+        return self._n
+
+    # ---- for the worker ----
+
+    @property
+    def full(self) -> bool:
+        """Whether so much is on its way that clients should wait."""
+        if len(self._open) > MAX_OPEN:
+            self._full = True
+        return self._full
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything that was appended has come back."""
+        return not self._open
+
+    async def connect(self) -> None:
+        """Connect to the logger, however long it takes, and be caught up."""
+        await self._connect()
+        await self._caught_up.wait()
+
+    def close(self) -> None:
+        """Hang up for good."""
+        self._closed = True
+        if self._transport is not None:
+            self._transport.close()
+
+    # ---- the connection ----
+
+    async def _connect(self) -> None:
+        while not self._closed:
+            try:
+                await self._loop.create_unix_connection(lambda: self, roles.LOGGER_SOCKET)
+            except OSError:  # not there at the moment: the supervisor starts another one
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say who follows, and from where."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 what a stream protocol is given
+        self._transport = transport
+        self._reader = frames.from_logger()
+        transport.write(frames.encode(frames.Follow(self._worker.slot, self._worker.generation, self._after)))
+
+    def data_received(self, data: bytes) -> None:
+        """Take frames."""
+        for frame in self._reader.feed(data):
+            if isinstance(frame, frames.Feed):
+                self._feed(frame.batch)
+            elif isinstance(frame, frames.Following):
+                self._ordered_before = frame.n
+            else:
+                self._resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Come back, unless the worker ends."""
+        self._live = False
+        self._transport = None
+        if not self._closed:
+            self._task = self._loop.create_task(self._connect())
+
+    def _feed(self, batch: list[AnyEntry]) -> None:
+        slot = self._worker.slot
+        passed = 0
+        for entry in batch:
+            if entry.slot == slot:
+                passed = entry.n
+            if entry.seq:
+                self._after = entry.seq
+        if self._live:
+            self._settle(passed)
+        self._committed(batch)
+
+    def _settle(self, n: int) -> None:
+        """Forget what has come back, up to `n`."""
+        waiting = self._open
+        while waiting and waiting[0][0] <= n:
+            waiting.popleft()
+        if self._full and len(waiting) < MAX_OPEN // 2:
+            self._full = False
+            self.drained()
+
+    def _resume(self) -> None:
+        """Everything missed is here: settle what was ordered without a trace, send the rest again."""
+        lost = [self._verdict(n, entry) for n, entry in self._open if n <= self._ordered_before]
+        self._settle(self._ordered_before)
+        again = [entry for _, entry in self._open]
+        first = self._ordered_before + 1
+        self._live = True
+        self._outgoing = []
+        self._scheduled = False
+        for start in range(0, len(again), RESENT):
+            self._write(frames.Append(first + start, again[start : start + RESENT]))
+        self._outgoing_n = self._n + 1
+        self._caught_up.set()
+        if lost:
+            self._committed(lost)
+
+    def _verdict(self, n: int, entry: AnyEntry) -> AnyEntry:
+        """Return what became of an entry that was ordered; the worker drops those that it knows of already."""
+        if isinstance(entry, entries.Mark | entries.Seen):
+            return entries.Mark(slot=self._worker.slot, n=n)
+        reason: entries.RefusedReason = "repeat" if isinstance(entry, entries.Issued) else "stale"
+        if isinstance(entry, entries.GroupCreated | entries.GroupJoined):
+            reason = "exists"
+        return Refused(reason, getattr(entry, "claim", 0), slot=self._worker.slot, n=n)
+
+    def _send(self) -> None:
+        self._scheduled = False
+        if not self._outgoing or not self._live:
+            return
+        batch, self._outgoing = self._outgoing, []
+        first, self._outgoing_n = self._outgoing_n, self._outgoing_n + len(batch)
+        self._write(frames.Append(first, batch))
+
+    def _write(self, frame: frames.Append) -> None:
+        if self._transport is not None:
+            self._transport.write(frames.encode(frame))

@@ -1,0 +1,224 @@
+"""The logger process: gives every entry its place, commits it, passes it on, and writes the activity logs.
+
+One event loop. What arrives within one turn of it is one batch: one commit, one frame to each follower. Under load a
+batch may wait up to `GATHER_SECONDS` for more, a lone entry never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import time
+from multiprocessing.connection import Connection
+
+import uvloop
+
+from tessenger.chat.entries import AnyEntry, Command, Released
+from tessenger.chat.ledger import Ledger
+from tessenger.chat.lines import active_user_lines, console_lines
+from tessenger.chat.ports import Worker
+from tessenger.errors import JournalBusy
+from tessenger.journal.checkpointer import Checkpointer
+from tessenger.journal.store import SqliteJournal
+from tessenger.journal.text_logs import TextLogs
+from tessenger.server import control, frames, roles
+from tessenger.server.console import Console
+from tessenger.server.followers import Follower, Followers
+
+GATHER_SECONDS = 0.001
+"""How long a loaded logger waits for more, counted from its last commit."""
+
+LOADED = 16
+"""Entries in the last batch from which on the logger counts as loaded."""
+
+RETRY_SECONDS = 0.5
+"""How long to wait for room on the disk before a commit is tried again."""
+
+MAX_WAITING = 100_000
+"""Entries that may wait for a commit; above it workers are not read."""
+
+CONSOLE_SECONDS = 0.5
+"""How long the end of the process may wait for a blocked console."""
+
+
+class Logger:
+    """The ordered log over an SQLite journal."""
+
+    def __init__(self, context: roles.RoleContext) -> None:
+        """Open journal and logs. Raises `JournalError`."""
+        config = context.config
+        self._context = context
+        self._level = config.console.level
+        self._journal = SqliteJournal(context.journal, config.journal.durability, config.journal.wal_bytes)
+        self._checkpointer = Checkpointer(context.journal)
+        self._text_logs = TextLogs(context.data_dir, self._journal)
+        self._text_logs.recover()
+        self._ledger = Ledger(self._journal.load(), round(config.sessions.grace_seconds * 1000))
+        self._console = Console(sys.stdout.fileno())
+        self._waiting: list[tuple[Follower, frames.Append]] = []
+        self._waiting_entries = 0
+        self._unkept: list[AnyEntry] = []
+        self._dead: list[Worker] = []
+        self._scheduled: asyncio.Handle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_flush = 0.0
+        self._last_size = 0
+        self._stopping = asyncio.Event()
+
+    async def run(self, pipe: Connection) -> None:
+        """Serve until the supervisor says stop, or is gone."""
+        self._loop = asyncio.get_running_loop()
+        self._followers = Followers(self._ledger, self._journal, self._appended, self._returned, self._left)
+        self._control = roles.ControlPipe(pipe, self._heard, self._stopping.set)
+        server = await self._followers.listen(roles.LOGGER_SOCKET)
+        self._watch_time()
+        self._checkpointer.start()
+        gc.collect()
+        gc.freeze()
+        self._control.ready()
+        await self._stopping.wait()
+        server.close()
+        self._flush()
+        self._followers.close()
+        self._checkpointer.stop()
+        self._text_logs.close()
+        self._journal.close()
+        self._console.close(CONSOLE_SECONDS)
+
+    # ---- what comes in ----
+
+    def _heard(self, message: control.ToRole) -> None:
+        match message:
+            case control.Stop():
+                self._stopping.set()
+            case control.DeadWorker(worker):
+                self._dead.append(worker)
+                self._release_dead()
+            case control.Reload():
+                self._reload(message)
+            case _:
+                pass
+
+    def _reload(self, message: control.Reload) -> None:
+        self._level = message.config.console.level
+        self._text_logs.reopen()
+        if message.removed_users or message.changed_users:
+            self._keep(self._ledger.remove_users(message.removed_users, message.changed_users, _now()))
+
+    def _appended(self, follower: Follower, frame: frames.Append) -> None:
+        """Take what a worker appended into the next batch."""
+        self._waiting.append((follower, frame))
+        self._waiting_entries += len(frame.batch)
+        if self._waiting_entries > MAX_WAITING:
+            self._followers.pause()
+        if self._scheduled is None and not self._unkept:
+            wait = self._last_flush + GATHER_SECONDS - self._loop.time() if self._last_size >= LOADED else 0
+            self._scheduled = (
+                self._loop.call_later(wait, self._flush) if wait > 0 else self._loop.call_soon(self._flush)
+            )
+
+    def _returned(self, slot: int) -> None:
+        """A worker connects anew: forget what it had appended and what is not ordered yet, for it sends that again."""
+        self._waiting = [(follower, frame) for follower, frame in self._waiting if follower.slot != slot]
+
+    def _left(self) -> None:
+        """A worker's stream is read to its end."""
+        self._release_dead()
+
+    def _release_dead(self) -> None:
+        """Order the release of dead workers of whom nothing more can come."""
+        for worker in [w for w in self._dead if not self._followers.feeds(w)]:
+            self._dead.remove(worker)
+            if self._waiting:
+                self._flush()
+            self._keep(self._ledger.release(worker.slot, worker.generation, _now()))
+
+    # ---- what goes out ----
+
+    def _flush(self) -> None:
+        """Order and commit everything that waits."""
+        self._scheduled = None
+        if self._unkept:
+            return
+        waiting, self._waiting = self._waiting, []
+        self._waiting_entries = 0
+        now = _now()
+        ordered: list[AnyEntry] = []
+        for follower, frame in waiting:
+            ordered += self._ledger.order(follower.slot, follower.generation, frame.first_n, frame.batch, now)
+        ordered += self._ledger.due(now)
+        self._keep(ordered)
+        self._last_flush = self._loop.time()
+        self._last_size = len(ordered)
+
+    def _keep(self, ordered: list[AnyEntry]) -> None:
+        """Commit entries that were ordered, pass them on, and write them down; or wait for room."""
+        self._unkept += ordered
+        if not self._unkept:
+            return
+        batch = self._unkept
+        try:
+            self._journal.commit(batch)
+        except JournalBusy as problem:
+            self._console.print([f"The journal waits: {problem}"])
+            self._followers.pause()
+            self._loop.call_later(RETRY_SECONDS, self._try_again)
+            return
+        self._unkept = []
+        released = [entry for entry in batch if type(entry) is Released]
+        self._write_down(batch)
+        self._followers.pass_on(batch)
+        for entry in released:
+            self._control.tell(control.ReleasedWorker(Worker(entry.dead_slot, entry.generation)))
+        self._watch_time()
+
+    def _try_again(self) -> None:
+        self._keep([])
+        if not self._unkept:
+            self._followers.resume()
+            self._flush()
+
+    def _write_down(self, batch: list[AnyEntry]) -> None:
+        """Write the text logs and the console's lines."""
+        self._text_logs.write(batch)
+        if self._level == "off":
+            return
+        lines: list[str] = []
+        for entry in batch:
+            lines += console_lines(entry, self._level)
+            if type(entry) is Command and entry.name == "activeuser":
+                lines += active_user_lines(list(self._ledger.present.online.values()))
+        self._console.print(lines)
+
+    def _watch_time(self) -> None:
+        """Wake up when a block or a grace ends."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        due = self._ledger.next_due()
+        if due is not None:
+            self._timer = self._loop.call_later(max(0.0, (due - _now()) / 1000), self._time_came)
+
+    def _time_came(self) -> None:
+        self._timer = None
+        self._flush()
+        self._watch_time()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def main(context: roles.RoleContext, pipe: Connection) -> None:
+    """Run the logger; the entry point of its process."""
+
+    def work() -> None:
+        async def serve() -> None:
+            await Logger(context).run(pipe)
+
+        uvloop.run(serve())
+
+    roles.run_role("logger", context, pipe, work)
+
+

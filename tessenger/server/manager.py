@@ -1,0 +1,115 @@
+"""The manager process: keeps the shared state behind `multiprocessing.managers`, one object of whole operations.
+
+It follows the log, to learn what came of the claims that it granted. Each caller's connection is served by a thread of
+its own, so a call that waits holds nobody else up.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from multiprocessing import current_process
+from multiprocessing.connection import Connection
+from multiprocessing.managers import BaseManager
+from typing import Any
+
+from tessenger.chat.ports import SharedState, Worker
+from tessenger.config import Config
+from tessenger.journal.reader import SqliteReader
+from tessenger.server import control, frames, roles
+from tessenger.state.memory import MemoryState, StateLimits
+
+AGAIN_SECONDS = 0.02
+"""Pause between two attempts to reach the logger."""
+
+OPERATIONS = (
+    "begin_attempt", "attempt_failed", "attempt_succeeded", "attach", "create_group", "join_group", "report",
+)  # fmt: skip
+"""What of the shared state can be called from other processes."""
+
+
+class StateManager(BaseManager):
+    """Serves the shared state, and finds it: `connect()`, then `state()`."""
+
+
+def connect(epoch: int) -> SharedState:
+    """Return the shared state of the keeper of this `epoch`. Raises `OSError` while it is not there."""
+
+    class Finder(BaseManager):
+        """A manager that only connects."""
+
+    Finder.register("state", exposed=OPERATIONS)
+    finder = Finder(roles.manager_socket(epoch), current_process().authkey)
+    finder.connect()
+    state: SharedState = finder.state()  # type: ignore[attr-defined]  # made by `register`
+    return state
+
+
+def limits_of(config: Config) -> StateLimits:
+    """Return what of the configuration the shared state needs."""
+    return StateLimits(
+        max_attempts=config.auth.max_attempts,
+        block_ms=round(config.auth.block_seconds * 1000),
+        logins_per_second=config.limits.logins_per_second,
+        group_members=config.limits.group_members,
+    )
+
+
+def follow(epoch: int, state: MemoryState) -> None:
+    """Apply to `state` what the logger commits, for ever. Runs on a thread."""
+    while True:
+        reader = frames.from_logger()
+        try:
+            with socket.socket(socket.AF_UNIX) as feed:
+                feed.connect(roles.LOGGER_SOCKET)
+                feed.sendall(frames.encode(frames.Follow(0, epoch, state.seq)))
+                while data := feed.recv(1 << 18):
+                    for frame in reader.feed(data):
+                        if isinstance(frame, frames.Feed):
+                            state.apply(frame.batch)
+        except OSError:  # the logger is being replaced
+            time.sleep(AGAIN_SECONDS)
+
+
+def obey(pipe: Connection, state: MemoryState, stop: Callable[[], None]) -> None:
+    """Do what the supervisor says. Runs on a thread."""
+    while True:
+        try:
+            message: control.ToRole = pipe.recv()
+        except (EOFError, OSError):
+            stop()
+            return
+        if isinstance(message, control.Stop):
+            stop()
+            return
+        if isinstance(message, control.Reload):
+            state.reload(limits_of(message.config))
+
+
+def main(context: roles.RoleContext, pipe: Connection, epoch: int, reporters: list[Worker]) -> None:
+    """Keep the shared state; the entry point of its process."""
+
+    def work() -> None:
+        with closing(SqliteReader(context.journal)) as reader:
+            snapshot = reader.snapshot()
+        state = MemoryState(epoch, limits_of(context.config), snapshot, _now, reporters)
+        StateManager.register("state", callable=lambda: state, exposed=OPERATIONS)
+        server: Any = StateManager(roles.manager_socket(epoch), current_process().authkey).get_server()
+        stop = threading.Event()
+        for target, arguments in (
+            (follow, (epoch, state)),
+            (obey, (pipe, state, stop.set)),
+            (server.serve_forever, ()),
+        ):
+            threading.Thread(target=target, args=arguments, daemon=True).start()
+        pipe.send(control.Ready())
+        stop.wait()
+
+    roles.run_role("manager", context, pipe, work)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

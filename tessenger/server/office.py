@@ -1,0 +1,272 @@
+"""Everything that a worker must wait for, done on threads: claims, passwords, reads of the journal. Runs in workers.
+
+Claims go to the manager over `multiprocessing.managers`, one connection for each thread. When the manager is replaced,
+the worker first reports its open claims to the new one; a claim that fell between the two is made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.ports import (
+    ClaimRefused,
+    ClaimResult,
+    IsBlocked,
+    OpenClaim,
+    Reader,
+    SharedState,
+    SignedIn,
+    SignInResult,
+    TryLater,
+    Unavailable,
+    Worker,
+    WrongPassword,
+)
+from tessenger.errors import JournalError, StateUnavailable
+from tessenger.journal.reader import SqliteReader
+from tessenger.server import manager
+from tessenger.state.credentials import Credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HASHING_THREADS = 2
+"""Passwords that are checked at once: each hash takes 19 MiB and tens of milliseconds of a core."""
+
+CLAIM_SECONDS = 4.0
+"""How long a claim waits for a manager that is being replaced."""
+
+AGAIN_SECONDS = 0.02
+"""Pause between two attempts to reach the manager."""
+
+MAX_SIGNING_IN = 2_000
+"""Sign-ins that may wait for a thread; above it a worker answers that it is busy."""
+
+SIGN_IN_SECONDS = 20.0
+"""How long a sign-in may wait for its turn at an address's rate."""
+
+_log = logging.getLogger("tessenger")
+_Result = TypeVar("_Result")
+_LOST = (OSError, EOFError, StateUnavailable)
+"""What a call to a manager that dies, or is not there yet, raises."""
+
+
+class SharedStateLink:
+    """The way to the keeper of the shared state, whoever that is at the moment. Used from threads."""
+
+    def __init__(self, worker: Worker, epoch: int) -> None:
+        """Begin with the keeper of this epoch."""
+        self._worker = worker
+        self._changed = threading.Condition()
+        self._epoch = epoch
+        self._state: SharedState | None = None
+        self._calls = 0
+        self._open: dict[int, OpenClaim] = {}
+
+    def call(self, operation: Callable[[SharedState], _Result]) -> _Result | Unavailable:
+        """Call an operation, on the next keeper where one dies under it."""
+        return self._try(operation, None)
+
+    def claim(
+        self, operation: Callable[[SharedState], int | ClaimRefused], group: str, user: str
+    ) -> int | ClaimRefused | Unavailable:
+        """Make a claim and remember it until `settle`."""
+        return self._try(operation, (group, user))
+
+    def settle(self, number: int) -> None:
+        """The claim's entry is committed, or was refused."""
+        with self._changed:
+            self._open.pop(number, None)
+
+    def follow(self, epoch: int) -> None:
+        """Go over to the keeper of this epoch, and report to it. Blocks until that is done, or it is gone again."""
+        with self._changed:
+            self._state = None
+            self._epoch = epoch
+            # A claim that the last keeper granted may still be on its way to us: wait for what is under way.
+            self._changed.wait_for(lambda: not self._calls, CLAIM_SECONDS)
+            claims = list(self._open.values())
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while self._epoch == epoch and time.monotonic() < deadline:
+            try:
+                state = manager.connect(epoch)
+                state.report(self._worker, claims)
+            except _LOST:
+                time.sleep(AGAIN_SECONDS)
+            else:
+                with self._changed:
+                    if self._epoch == epoch:
+                        self._state = state
+                return
+
+    def _try(self, operation: Callable[[SharedState], _Result], claimed: tuple[str, str] | None) -> _Result | Unavailable:
+        deadline = time.monotonic() + CLAIM_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                with self._call() as state:
+                    result = operation(state)
+                    if claimed is not None and isinstance(result, int):
+                        with self._changed:
+                            self._open[result] = OpenClaim(result, *claimed)
+            except _LOST:
+                time.sleep(AGAIN_SECONDS)
+            else:
+                return result
+        return Unavailable()
+
+    @contextmanager
+    def _call(self) -> Iterator[SharedState]:
+        """Count a call as under way, on the keeper of the moment."""
+        with self._changed:
+            self._calls += 1
+            state, epoch = self._state, self._epoch
+        try:
+            if state is None:
+                state = manager.connect(epoch)
+                with self._changed:
+                    if self._epoch == epoch:
+                        self._state = state
+            yield state
+        finally:
+            with self._changed:
+                self._calls -= 1
+                self._changed.notify_all()
+
+
+class Office:
+    """An implementation of `chat.ports.Office`: `then` is called on the worker's loop."""
+
+    def __init__(self, worker: Worker, epoch: int, credentials: Credentials, journal: Path, block_seconds: float) -> None:
+        """`epoch` is the manager's."""
+        self.credentials = credentials
+        self.block_seconds = block_seconds
+        self._worker = worker
+        self._journal = journal
+        self._reader: Reader | None = None
+        self._state = SharedStateLink(worker, epoch)
+        self._loop = asyncio.get_running_loop()
+        self._signing_in = 0
+        self._hashing = ThreadPoolExecutor(HASHING_THREADS, "sign-in")
+        self._claiming = ThreadPoolExecutor(1, "claims")
+        self._reading = ThreadPoolExecutor(1, "journal")
+        self._following = ThreadPoolExecutor(1, "report")
+
+    # ---- the port ----
+
+    def sign_in(self, user: str, password: str, address: str, then: Callable[[SignInResult], None]) -> None:
+        """See `chat.ports.Office`."""
+        if self._signing_in >= MAX_SIGNING_IN:
+            self._loop.call_soon(then, Unavailable())
+            return
+        self._signing_in += 1
+        deadline = self._loop.time() + SIGN_IN_SECONDS
+
+        def done(result: SignInResult | TryLater) -> None:
+            if not isinstance(result, TryLater):
+                self._signing_in -= 1
+                then(result)
+            elif self._loop.time() + result.seconds > deadline:
+                self._signing_in -= 1
+                then(Unavailable())
+            else:
+                self._loop.call_later(result.seconds, attempt)
+
+        def attempt() -> None:
+            self._do(self._hashing, lambda: self._check(user, password, address), done)
+
+        attempt()
+
+    def attach(self, then: Callable[[ClaimResult], None]) -> None:
+        """See `chat.ports.Office`."""
+        self._do(self._claiming, lambda: self._state.call(lambda state: state.attach()), then)
+
+    def create_group(self, group: str, then: Callable[[ClaimResult], None]) -> None:
+        """See `chat.ports.Office`."""
+
+        def claim() -> ClaimResult:
+            return self._state.claim(lambda state: state.create_group(self._worker, group), group, "")
+
+        self._do(self._claiming, claim, then)
+
+    def join_group(self, group: str, user: str, then: Callable[[ClaimResult], None]) -> None:
+        """See `chat.ports.Office`."""
+
+        def claim() -> ClaimResult:
+            return self._state.claim(lambda state: state.join_group(self._worker, group, user), group, user)
+
+        self._do(self._claiming, claim, then)
+
+    def missed(self, user: str, after: int, upto: int, then: Callable[[list[AnyEntry] | Unavailable], None]) -> None:
+        """See `chat.ports.Office`."""
+        self._read(lambda reader: reader.missed(user, after, upto), then)
+
+    def unread(
+        self, user: str, after: int | None, upto: int, then: Callable[[list[AnyEntry] | Unavailable], None]
+    ) -> None:
+        """See `chat.ports.Office`."""
+        self._read(lambda reader: reader.unread(user, after, upto), then)
+
+    def answer(self, session: int, request: int, then: Callable[[AnyEntry | Unavailable | None], None]) -> None:
+        """See `chat.ports.Office`."""
+        self._read(lambda reader: reader.answer(session, request), then)
+
+    # ---- for the worker ----
+
+    def settle(self, claim: int) -> None:
+        """The entry of a claim is committed, or was refused."""
+        self._state.settle(claim)
+
+    def new_manager(self, epoch: int) -> None:
+        """Report to the process that keeps the shared state from here on."""
+        self._following.submit(self._state.follow, epoch)
+
+    # ---- on the threads ----
+
+    def _check(self, user: str, password: str, address: str) -> SignInResult | TryLater:
+        begun = self._state.call(lambda state: state.begin_attempt(self._worker, user, address))
+        if isinstance(begun, TryLater | IsBlocked | Unavailable):
+            return begun
+        name = self.credentials.verify(user, password)
+        if name is None:
+            failed = self._state.call(lambda state: state.attempt_failed(begun.attempt, user))
+            if isinstance(failed, Unavailable):
+                return failed
+            return WrongPassword(user, failed.failures, failed.blocked_until, self.block_seconds)
+        number = self._state.call(lambda state: state.attempt_succeeded(begun.attempt, user))
+        return number if isinstance(number, Unavailable) else SignedIn(name, number)
+
+    def _read(self, query: Callable[[Reader], _Result], then: Callable[[_Result | Unavailable], None]) -> None:
+        def read() -> _Result | Unavailable:
+            try:
+                if self._reader is None:
+                    self._reader = SqliteReader(self._journal)
+                return query(self._reader)
+            except JournalError:  # busy beyond its patience, or out of room: the client may ask again
+                return Unavailable()
+
+        self._do(self._reading, read, then)
+
+    def _do(
+        self, threads: ThreadPoolExecutor, job: Callable[[], _Result], then: Callable[[_Result | Unavailable], None]
+    ) -> None:
+        """Run `job` on a thread, and `then` with its result on the loop."""
+
+        def run() -> None:
+            result: _Result | Unavailable
+            try:
+                result = job()
+            except Exception:  # kept in the error log; whoever asked must not wait for ever
+                _log.exception("a job failed")
+                result = Unavailable()
+            self._loop.call_soon_threadsafe(then, result)
+
+        threads.submit(run)

@@ -1,0 +1,183 @@
+"""What must be in order before any process starts: data directory, lock, credentials, certificate, journal, socket.
+
+Runs in the supervisor, once. Everything that can be wrong with the machine or the configuration is found here and said
+in one line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import ipaddress
+import os
+import resource
+import shutil
+import socket
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tessenger.config import Config
+from tessenger.errors import CannotStart, ConfigError
+from tessenger.journal.store import SqliteJournal
+from tessenger.server import tls
+from tessenger.server.roles import RoleContext
+from tessenger.state.credentials import Credentials
+
+BACKLOG = 4_096
+"""Connections that the kernel may hold while the acceptor is being replaced."""
+
+LOCK_SECONDS = 3.0
+"""How long to wait for the processes of a server that was killed to notice and end."""
+
+SPARE_FILES = 512
+"""Descriptors of a worker beyond those of its clients."""
+
+
+class Premises:
+    """The data directory and the listening socket, held from `__enter__` to `__exit__`."""
+
+    def __init__(self, config: Config) -> None:
+        """Touch nothing yet."""
+        self._config = config
+        self._data_dir = Path(config.server.data_dir)
+        self.run_dir = self._data_dir / "run"
+        self.lock = -1
+        self.epoch = 0
+        self.listening: socket.socket
+        self.credentials: Credentials
+
+    def __enter__(self) -> Self:
+        """Check and take everything. Raises `CannotStart`, `ConfigError` or `CredentialsError`."""
+        os.umask(0o077)
+        self.credentials = Credentials.load(Path(self._config.server.credentials))
+        self._refuse_demonstration_users_beyond_loopback()
+        self._make_data_dir()
+        self._take_lock()
+        try:
+            self._prepare()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave nothing behind but the data."""
+        self.listening.close()
+        self._leave()
+
+    @property
+    def address(self) -> str:
+        """Where the server listens, with the real port."""
+        host, port = self.listening.getsockname()[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return is_loopback(self._config.server.host)
+
+    def _refuse_demonstration_users_beyond_loopback(self) -> None:
+        if self.credentials.has_demonstration_users() and not self.on_loopback:
+            raise ConfigError(
+                f"{self._config.server.credentials} has the demonstration users, whose passwords everybody knows: "
+                f"with them the server listens on loopback only, not on {self._config.server.host}. "
+                "Remove them, and add your own with 'tessenger-server users add NAME'."
+            )
+
+    def _make_data_dir(self) -> None:
+        try:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise CannotStart(f"the data directory {self._data_dir} is no directory") from None
+        except OSError as problem:
+            raise CannotStart(f"cannot make the data directory {self._data_dir}: {problem.strerror}") from problem
+
+    def _take_lock(self) -> None:
+        """Make sure that no other server uses this data directory, not even the remains of one that was killed."""
+        path = self._data_dir / "lock"
+        try:
+            self.lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as problem:
+            raise CannotStart(f"cannot write in the data directory {self._data_dir}: {problem.strerror}") from problem
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not self._locked():
+            owner = os.pread(self.lock, 32, 0).decode(errors="replace").strip()
+            if _runs(owner) or time.monotonic() > deadline:
+                os.close(self.lock)
+                raise CannotStart(f"another server (process {owner}) uses the data directory {self._data_dir}")
+            time.sleep(0.05)
+        os.ftruncate(self.lock, 0)
+        os.pwrite(self.lock, f"{os.getpid()}\n".encode(), 0)
+
+    def _locked(self) -> bool:
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _prepare(self) -> None:
+        config = self._config
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+        self.run_dir.mkdir(mode=0o700)
+        if config.server.tls:
+            tls.ensure_certificate(self._data_dir, datetime.datetime.now(datetime.UTC))
+            tls.server_context(self._data_dir)
+        journal = SqliteJournal(
+            RoleContext(config, str(self.run_dir)).journal, config.journal.durability, config.journal.wal_bytes
+        )
+        with contextlib.closing(journal):
+            now = time.time_ns() // 1_000_000
+            self.epoch = journal.begin_epoch(now, round(config.sessions.grace_seconds * 1000))
+        _allow_files(config.limits.connections + SPARE_FILES)
+        self.listening = self._listen()
+
+    def _listen(self) -> socket.socket:
+        host, port = self._config.server.host, self._config.server.port
+        try:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as problem:
+            reason = "address already in use" if problem.errno == errno.EADDRINUSE else problem.strerror or problem
+            raise CannotStart(f"cannot listen on {host}:{port}: {reason}") from problem
+
+    def _leave(self) -> None:
+        shutil.rmtree(self.run_dir, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.ftruncate(self.lock, 0)
+            os.close(self.lock)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether `host` names this machine and nothing that others can reach."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _runs(owner: str) -> bool:
+    """Tell whether the process with this number is there."""
+    try:
+        os.kill(int(owner), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _allow_files(count: int) -> None:
+    """Allow this process and its children as many descriptors as the connections need, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(soft, min(count, hard) if hard != resource.RLIM_INFINITY else count)
+    with contextlib.suppress(ValueError, OSError):  # not allowed: connections beyond are refused when they come
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,124 @@
+"""What every process of the server does first and last, and how the supervisor talks to it.
+
+A role runs in a spawned process, in the run directory (where the sockets between the processes are). It names itself,
+leaves Ctrl-C to the supervisor, and ends when the supervisor's end of its control pipe is gone, however that happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from msgspec import Struct
+from setproctitle import setproctitle
+
+from tessenger.config import Config
+from tessenger.errors import TessengerError
+from tessenger.server.control import Failed, FromRole, Ready, ToRole
+
+LOGGER_SOCKET = "logger.sock"
+"""Where the logger listens, in the run directory."""
+
+ERROR_LOG = "error.log"
+"""Where unexpected failures are kept, in the data directory, for whoever reports them."""
+
+_log = logging.getLogger("tessenger")
+
+
+def worker_socket(slot: int) -> str:
+    """Where the worker of this slot takes accepted sockets."""
+    return f"worker-{slot}.sock"
+
+
+def manager_socket(epoch: int) -> str:
+    """Where the keeper of the shared state listens."""
+    return f"manager-{epoch}.sock"
+
+
+class RoleContext(Struct, frozen=True):
+    """What every role gets: the configuration, and the directory of the sockets between the processes."""
+
+    config: Config
+    run_dir: str
+
+    @property
+    def data_dir(self) -> Path:
+        """Where journal and logs are."""
+        return Path(self.config.server.data_dir)
+
+    @property
+    def journal(self) -> Path:
+        """Where the journal is."""
+        return self.data_dir / "journal.db"
+
+
+def keep_errors(data_dir: Path) -> None:
+    """Write unexpected failures, with their tracebacks, to the error log and nowhere else."""
+    handler = logging.FileHandler(data_dir / ERROR_LOG, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(processName)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+def run_role(title: str, context: RoleContext, control: Connection, work: Callable[[], None]) -> None:
+    """Run `work` as a process of the server, and end the process with its outcome."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.umask(0o077)
+    os.chdir(context.run_dir)
+    setproctitle(f"tessenger: {title}")
+    keep_errors(context.data_dir)
+    status = 0
+    try:
+        work()
+    except TessengerError as problem:
+        status = problem.exit_status
+        _tell(control, Failed(f"{title}: {problem}", status))
+    except Exception:  # the last resort of a process: kept for the administrator, and the supervisor replaces it
+        _log.exception("%s failed", title)
+        status = 1
+    sys.stdout.flush()
+    logging.shutdown()
+    # Threads that wait for a process that is gone must not keep this one: everything worth keeping is kept by now.
+    os._exit(status)
+
+
+def _tell(control: Connection, message: FromRole) -> None:
+    try:
+        control.send(message)
+    except OSError:
+        _log.warning("the supervisor is gone; it does not hear %r", message)
+
+
+class ControlPipe:
+    """A role's end of its control pipe, on its event loop."""
+
+    def __init__(self, control: Connection, heard: Callable[[ToRole], None], orphaned: Callable[[], None]) -> None:
+        """Call `heard` with each message, and `orphaned` once when the supervisor is gone."""
+        self._control = control
+        self._heard = heard
+        self._orphaned = orphaned
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(control.fileno(), self._readable)
+
+    def tell(self, message: FromRole) -> None:
+        """Say something to the supervisor."""
+        _tell(self._control, message)
+
+    def ready(self) -> None:
+        """Say that the work goes on from here."""
+        self.tell(Ready())
+
+    def _readable(self) -> None:
+        try:
+            message = self._control.recv()
+        except (EOFError, OSError):
+            self._loop.remove_reader(self._control.fileno())
+            self._orphaned()
+            return
+        self._heard(message)

@@ -1,0 +1,264 @@
+"""A worker process: the connections of its clients, around the hub that knows the chat. One event loop (uvloop)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import uvloop
+
+from tessenger.chat import words
+from tessenger.chat.entries import AnyEntry, GroupCreated, GroupJoined, Refused
+from tessenger.chat.hub import Hub, Rules
+from tessenger.chat.ports import Worker
+from tessenger.chat.present import Present
+from tessenger.chat.requests import HANDLERS
+from tessenger.config import Config, LimitsSection
+from tessenger.errors import CredentialsError
+from tessenger.journal.reader import SqliteReader
+from tessenger.server import acceptor, control, roles, tls
+from tessenger.server.connection import ClientConnection, peer_of
+from tessenger.server.log_link import LogLink
+from tessenger.server.office import Office
+from tessenger.state.credentials import Credentials
+from tessenger.wire.messages import ErrorCode
+
+HANDSHAKE_SECONDS = 15.0
+"""How long a client may take for its TLS handshake."""
+
+DRAIN_SECONDS = 1.5
+"""How long the end of a worker waits for what was appended to be committed and answered."""
+
+CLOSE_SECONDS = 0.5
+"""How long the end of a worker waits for its clients to take their last lines."""
+
+_REFUSALS: dict[bytes, tuple[ErrorCode, str]] = {
+    acceptor.FULL: ("server_full", words.SERVER_FULL),
+    acceptor.CROWDED: ("too_many_connections", words.TOO_MANY_CONNECTIONS),
+}
+
+_log = logging.getLogger("tessenger")
+
+
+class ClientDoor:
+    """Where clients come in: what every connection of this worker needs."""
+
+    def __init__(self, hub: Hub, log: LogLink, limits: LimitsSection, tls_context: ssl.SSLContext | None) -> None:
+        """`tls_context` None: plain TCP."""
+        self.hub = hub
+        self.log = log
+        self.limits = limits
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[ClientConnection] = set()
+        self.throttled: set[ClientConnection] = set()
+        self._tls = tls_context
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._acceptor: socket.socket | None = None
+        self._server: asyncio.Task[None] | None = None
+        log.drained = self._drained
+
+    async def open(self, slot: int) -> None:
+        """Take sockets from the acceptor, whichever process that is."""
+        path = roles.worker_socket(slot)
+        with contextlib.suppress(FileNotFoundError):
+            Path(path).unlink()
+        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        listening.setblocking(False)
+        listening.bind(path)
+        listening.listen()
+        self._server = self.loop.create_task(self._meet_acceptors(listening))
+
+    def gone(self, connection: ClientConnection) -> None:
+        """Forget a connection and let the acceptor know."""
+        self.connections.discard(connection)
+        self.throttled.discard(connection)
+        self._tell_acceptor(f"-{connection.address}\n")
+
+    async def close(self) -> None:
+        """Let everybody read their last lines, for a moment, and close."""
+        if self._server is not None:
+            self._server.cancel()
+        self._leave_acceptor()
+        self.hub.closing()
+        for connection in list(self.connections):
+            connection.link.end()
+        deadline = self.loop.time() + CLOSE_SECONDS
+        while self.connections and self.loop.time() < deadline:
+            await asyncio.sleep(0.01)
+
+    def _drained(self) -> None:
+        for connection in list(self.throttled):
+            connection.link.go_on()
+
+    # ---- the acceptor ----
+
+    async def _meet_acceptors(self, listening: socket.socket) -> None:
+        with listening:
+            while True:
+                line, _ = await self.loop.sock_accept(listening)
+                self._leave_acceptor()
+                line.setblocking(False)
+                self._acceptor = line
+                self._tell_acceptor("".join(f"+{c.address}\n" for c in self.connections))
+                self.loop.add_reader(line, self._take_sockets)
+
+    def _leave_acceptor(self) -> None:
+        if self._acceptor is not None:
+            self.loop.remove_reader(self._acceptor)
+            self._acceptor.close()
+            self._acceptor = None
+
+    def _tell_acceptor(self, text: str) -> None:
+        """Tell the acceptor; one that does not listen is left, and learns everything anew when it comes back."""
+        if self._acceptor is None or not text:
+            return
+        data = text.encode()
+        try:
+            if self._acceptor.send(data) == len(data):
+                return
+        except OSError:
+            pass
+        self._leave_acceptor()
+
+    def _take_sockets(self) -> None:
+        assert self._acceptor is not None  # noqa: S101 it is what became readable
+        try:
+            word, descriptors, _, _ = socket.recv_fds(self._acceptor, 1, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            word, descriptors = b"", []
+        for descriptor in descriptors:
+            task = self.loop.create_task(self._serve(socket.socket(fileno=descriptor), word))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        if not word:
+            self._leave_acceptor()
+
+    async def _serve(self, accepted: socket.socket, word: bytes) -> None:
+        """Make an accepted socket a connection."""
+        accepted.setblocking(False)
+        with contextlib.suppress(OSError):  # it may be gone already, which the next line notices
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = ClientConnection(self, peer_of(accepted), _REFUSALS.get(word))
+        self.connections.add(connection)
+        try:
+            if self._tls is None:
+                await self.loop.connect_accepted_socket(lambda: connection, accepted)
+            else:
+                await self.loop.connect_accepted_socket(
+                    lambda: connection, accepted, ssl=self._tls, ssl_handshake_timeout=HANDSHAKE_SECONDS
+                )
+        except (OSError, TimeoutError):  # no TLS, or gone before it was done: nobody to tell
+            accepted.close()
+            self.gone(connection)
+
+
+class WorkerProcess:
+    """The worker of one slot and generation."""
+
+    def __init__(self, context: roles.RoleContext, worker: Worker, epoch: int) -> None:
+        """Read what is needed to begin. `epoch` is the manager's. Raises `CannotStart` and `CredentialsError`."""
+        self._context = context
+        self._worker = worker
+        self._epoch = epoch
+        self._config = context.config
+        self._stopping = asyncio.Event()
+
+    async def run(self, pipe: Connection) -> None:
+        """Serve until the supervisor says stop, or is gone."""
+        config = self._config
+        with contextlib.closing(SqliteReader(self._context.journal)) as reader:
+            present = Present(reader.snapshot())
+        credentials = Credentials.load(Path(config.server.credentials))
+        self._office = Office(
+            self._worker, self._epoch, credentials, self._context.journal, config.auth.block_seconds
+        )
+        self._log = LogLink(self._worker, present.seq, self._committed)
+        self._hub = Hub(
+            self._worker, present, self._log, self._office, credentials, _rules(config),
+            secrets.token_urlsafe, _now, HANDLERS,
+        )  # fmt: skip
+        tls_context = tls.server_context(self._context.data_dir) if config.server.tls else None
+        door = ClientDoor(self._hub, self._log, config.limits, tls_context)
+        self._door = door
+        pipe_end = roles.ControlPipe(pipe, self._heard, self._stopping.set)
+        await self._log.connect()
+        await door.open(self._worker.slot)
+        gc.collect()
+        gc.freeze()
+        pipe_end.ready()
+        await self._stopping.wait()
+        await self._drain()
+        await door.close()
+        self._log.close()
+
+    def _committed(self, batch: Sequence[AnyEntry]) -> None:
+        self._hub.committed(batch)
+        for entry in batch:
+            if isinstance(entry, GroupCreated | GroupJoined | Refused) and entry.slot == self._worker.slot:
+                self._office.settle(entry.claim)
+
+    def _heard(self, message: control.ToRole) -> None:
+        match message:
+            case control.Stop():
+                self._stopping.set()
+            case control.NewManager(epoch):
+                self._office.new_manager(epoch)
+            case control.Reload(config):
+                self._reload(config)
+            case _:
+                pass
+
+    def _reload(self, config: Config) -> None:
+        self._door.limits = config.limits
+        self._hub.rules = _rules(config)
+        self._office.block_seconds = config.auth.block_seconds
+        try:
+            credentials = Credentials.load(Path(config.server.credentials))
+        except CredentialsError:  # the supervisor has said so; the users stay as they were
+            _log.exception("credentials were not read again")
+            return
+        self._office.credentials = self._hub.accounts = credentials
+
+    async def _drain(self) -> None:
+        """Wait until what clients have sent is committed and answered."""
+        for connection in list(self._door.connections):
+            connection.throttle()
+        deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
+        while not self._log.empty and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.005)
+
+
+def _rules(config: Config) -> Rules:
+    return Rules(
+        text_bytes=config.limits.text_bytes,
+        group_members=config.limits.group_members,
+        line_bytes=config.limits.line_bytes,
+        token_ms=round(config.sessions.token_seconds * 1000),
+    )
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def main(context: roles.RoleContext, pipe: Connection, worker: Worker, epoch: int) -> None:
+    """Serve clients; the entry point of the process."""
+
+    def work() -> None:
+        async def serve() -> None:
+            await WorkerProcess(context, worker, epoch).run(pipe)
+
+        uvloop.run(serve())
+
+    roles.run_role(f"worker {worker.slot}", context, pipe, work)
