@@ -52,7 +52,7 @@ class Stopped(TessengerError):
 
 
 class Settings(Struct, frozen=True):
-    """What one run of the client needs; paths are absolute. `advertise`: what others are told instead of the UDP port."""
+    """What one run of the client needs; paths are absolute. `advertise`: what others are told of the UDP port."""
 
     config: Config
     advertise: Address | None = None
@@ -137,8 +137,9 @@ class _Session:
     async def unless_stopped(self, wanted: Awaitable[T]) -> T:
         """Wait for `wanted`; a signal cancels it and raises `Stopped`."""
         task = asyncio.ensure_future(wanted)
+        either: set[asyncio.Future[Any]] = {task, self.stop}
         try:
-            await asyncio.wait({task, self.stop}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not task.done():
                 task.cancel()

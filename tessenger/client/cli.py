@@ -11,8 +11,9 @@ from pathlib import Path
 
 from tessenger import __version__
 from tessenger.client import app, render
+from tessenger.client.files import FileProcess
 from tessenger.client.sign_in import Address
-from tessenger.config import load
+from tessenger.config import Config, load
 from tessenger.errors import ConnectionFailed, TessengerError, UsageError
 
 _DESCRIPTION = "Chat from the terminal: private messages, group chats, and files straight to other people's machines."
@@ -45,16 +46,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 async def _run(settings: app.Settings) -> int:
+    return await app.run(settings, _front_end(settings), file_process(settings.config))
+
+
+def file_process(config: Config) -> FileProcess:
+    """Return the background process that moves files, not started yet."""
     from tessenger.client.receiver_process import ReceiverProcess  # noqa: PLC0415 - not for --help
 
-    client, transfer = settings.config.client, settings.config.transfer
-    files = ReceiverProcess(
-        udp_port=client.udp_port,
-        download_dir=Path(transfer.download_dir),
-        rate_limit=transfer.rate_limit,
-        stall_seconds=transfer.stall_seconds,
+    return ReceiverProcess(
+        udp_port=config.client.udp_port,
+        download_dir=Path(config.transfer.download_dir),
+        rate_limit=config.transfer.rate_limit,
+        stall_seconds=config.transfer.stall_seconds,
     )
-    return await app.run(settings, _front_end(settings), files)
 
 
 def _front_end(settings: app.Settings) -> app.FrontEnd:
@@ -93,13 +97,12 @@ def _settings(options: argparse.Namespace, environ: Mapping[str, str]) -> app.Se
     client = {"host": options.server_ip, "port": options.tcp_port, "udp_port": options.udp_port}
     client["advertise"] = options.advertise
     client["tls"] = False if options.no_tls else None
-    download_dir = os.path.abspath(os.path.expanduser(options.download_dir)) if options.download_dir else None
     config = load(
         options.config,
         environ,
         {
             "client": {key: value for key, value in client.items() if value is not None},
-            "transfer": {"download_dir": download_dir} if download_dir else {},
+            "transfer": {"download_dir": options.download_dir} if options.download_dir else {},
         },
     )
     return app.Settings(config, parse_address(config.client.advertise) if config.client.advertise else None)

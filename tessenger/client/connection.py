@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -129,8 +129,9 @@ class Connection:
 
     async def unless_ended(self, wanted: asyncio.Future[_T]) -> _T:
         """Wait for `wanted`, or raise `ConnectionFailed` with the reason when the session ends before."""
+        either: set[asyncio.Future[Any]] = {wanted, self.ended}
         try:
-            await asyncio.wait({wanted, self.ended}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             wanted.cancel()
             raise

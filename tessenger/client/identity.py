@@ -1,7 +1,8 @@
 """Who the server is: its public key, pinned at first use as SSH does. Runs in the client.
 
 `known_servers` in the state directory has one `host:port fingerprint` a line; empty lines and comments (#) stay as they
-are. The fingerprint is the SHA-256 of the key's SubjectPublicKeyInfo (RFC 7469), so a renewed certificate is the same server.
+are. The fingerprint is the SHA-256 of the key's SubjectPublicKeyInfo
+(RFC 7469), so a renewed certificate is the same server.
 """
 
 from __future__ import annotations
@@ -88,11 +89,14 @@ class KnownServers:
 
     def _write(self, lines: list[str]) -> None:
         """Replace the file in one step; the temporary file is made with mode 0600."""
-        handle, temporary = tempfile.mkstemp(prefix=NAME, dir=self.path.parent)
-        try:
-            with open(handle, "w", encoding="utf-8") as file:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", prefix=NAME, dir=self.path.parent, delete=False
+        ) as file:
+            temporary = Path(file.name)
+            try:
                 file.write("\n".join(lines) + "\n")
-            os.replace(temporary, self.path)
-        except OSError:
-            os.unlink(temporary)
-            raise
+                file.flush()
+                temporary.replace(self.path)
+            except OSError:
+                temporary.unlink()
+                raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tessenger.wire.messages import Error, GroupMessage, Message, Sent, UserLine
+from tessenger.wire.messages import Denied, Error, GroupMessage, Message, Sent, UserLine
 from tessenger.wire.text import clean, clean_line
 from tessenger.wire.times import local_time
 
@@ -60,7 +60,7 @@ def group_joined(group: str) -> str:
     return f"You have joined Groupchat {clean_line(group)}"
 
 
-def error(answer: Error) -> str:
+def error(answer: Error | Denied) -> str:
     """The server's own words."""
     return clean(answer.text)
 

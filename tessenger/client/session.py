@@ -9,8 +9,9 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -23,6 +24,7 @@ from tessenger.client.transfers import Ask, Effects, Note, Show, Tell, Transfers
 from tessenger.wire.messages import (
     ActiveUser,
     ActiveUsers,
+    Answer,
     AnyAnswer,
     AnyRequest,
     Created,
@@ -41,6 +43,8 @@ from tessenger.wire.messages import (
     Sent,
     UserLine,
 )
+
+A = TypeVar("A", bound=Answer)
 
 LOGOUT_SECONDS = 5.0
 """How long a logout waits for the server's answer."""
@@ -191,13 +195,10 @@ class Chat:
     # ---- commands ----
 
     def _msgto(self, to: str, text: str) -> None:
-        self._ask(MsgTo(0, to, text), lambda a: isinstance(a, Sent) and self._output.show(render.message_sent(a)))
+        self._ask(MsgTo(0, to, text), self._on(Sent, render.message_sent))
 
     def _groupmsg(self, group: str, text: str) -> None:
-        self._ask(
-            GroupMsg(0, group, text),
-            lambda a: isinstance(a, Sent) and self._output.show(render.group_message_sent(a)),
-        )
+        self._ask(GroupMsg(0, group, text), self._on(Sent, render.group_message_sent))
 
     def _activeuser(self) -> None:
         users: list[UserLine] = []
@@ -211,24 +212,19 @@ class Chat:
         self._ask(ActiveUser(0), answered)
 
     def _creategroup(self, group: str, *members: str) -> None:
-        self._ask(
-            CreateGroup(0, group, list(members)),
-            lambda a: isinstance(a, Created) and self._output.show(render.group_created(a.group)),
-        )
+        self._ask(CreateGroup(0, group, list(members)), self._on(Created, lambda a: render.group_created(a.group)))
 
     def _joingroup(self, group: str) -> None:
-        self._ask(
-            JoinGroup(0, group),
-            lambda a: isinstance(a, Joined) and not a.more and self._output.show(render.group_joined(a.group)),
-        )
+        self._ask(JoinGroup(0, group), self._on(Joined, lambda a: render.group_joined(a.group)))
 
     def _logout(self) -> None:
         self._leaving = True
+        self._apply(self.transfers.leave())
         self._connection.tell_seen()
         self._ask(Logout(0), lambda answer: None)  # the connection ends with `bye`, and the front end says so
 
     def _sendfile(self, to: str, path: str) -> None:
-        full = Path(os.path.abspath(os.path.expanduser(path)))
+        full = absolute(path)
         problem = unreadable(full, path)
         if problem:
             self._output.show(problem)
@@ -238,7 +234,16 @@ class Chat:
     def _transfers(self) -> None:
         self._output.show("\n".join(map(describe, self.transfers)) or "There are no transfers.")
 
-    def _ask(self, request: AnyRequest, on_answer: Callable[[AnyAnswer], object]) -> None:
+    def _on(self, kind: type[A], text: Callable[[A], str]) -> Callable[[AnyAnswer], None]:
+        """Return what shows the answer of this kind, of a list only the last part."""
+
+        def answered(answer: AnyAnswer) -> None:
+            if isinstance(answer, kind) and not getattr(answer, "more", False):
+                self._output.show(text(answer))
+
+        return answered
+
+    def _ask(self, request: AnyRequest, on_answer: Callable[[AnyAnswer], None]) -> None:
         """Send a request; an error is shown in the server's own words."""
 
         def answered(answer: AnyAnswer) -> None:
@@ -282,15 +287,24 @@ class Chat:
                 case Tell(message=message):
                     self._files.send(message)
                 case Ask(transfer=transfer, request=request):
-                    self._connection.request(
-                        request, lambda answer, transfer=transfer: self._apply(self.transfers.answered(transfer, answer))
-                    )
+                    self._connection.request(request, partial(self._transfer_answered, transfer))
         self._opening = sum(t.outgoing and t.opening for t in self.transfers)
         self._changed.set()
+
+    def _transfer_answered(self, transfer: str, answer: AnyAnswer) -> None:
+        self._apply(self.transfers.answered(transfer, answer))
 
     def _tick(self) -> None:
         self._apply(self.transfers.tick(self._loop.time()))
         self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+
+
+def absolute(path: str) -> Path:
+    """Return the path that someone typed, from the working directory, with ~ for a home."""
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:  # no such user
+        return Path(path).absolute()
 
 
 def unreadable(path: Path, typed: str) -> str:

@@ -57,12 +57,12 @@ async def sign_in(connection: Connection, dialogue: Dialogue, udp: asyncio.Futur
 
 
 async def _attempt(connection: Connection, login: Login) -> Welcome | Denied | Error:
-    for attempt in range(BUSY_RETRIES + 1):
-        answer = await connection.ask(login)
-        busy = isinstance(answer, Denied | Error) and answer.code == "unavailable"
-        if not busy or attempt == BUSY_RETRIES:
+    answer = await connection.ask(login)
+    for _ in range(BUSY_RETRIES):
+        if not isinstance(answer, Denied | Error) or answer.code != "unavailable":
             break
         await asyncio.sleep(BUSY_SECONDS)
+        answer = await connection.ask(login)
     if not isinstance(answer, Welcome | Denied | Error):
         raise ConnectionFailed("The server answered a sign-in with something else.")
     return answer

@@ -172,6 +172,14 @@ class Transfers:
         self._end(t, "cancelled")
         return [*self._give_up(t, f"{self._user} has cancelled it"), Show(f"{t.name} has been cancelled.")]
 
+    def leave(self) -> Effects:
+        """Give everything up that is still open: the person leaves."""
+        effects: Effects = []
+        for t in [t for t in self if not t.ended]:
+            self._end(t, "you have left")
+            effects += self._give_up(t, f"{self._user} has left")
+        return effects
+
     # ---- the server ----
 
     def event(self, event: Offer | Accepted | Rejected | Cancelled, now: float) -> Effects:
@@ -230,7 +238,8 @@ class Transfers:
     def process_died(self, now: float) -> Effects:
         """The UDP process is gone, and with it every transfer that it knew."""
         known = [t for t in self if not t.ended and (t.outgoing or t.state is not State.OFFERED)]
-        return [e for t in known for e in self._failed(t, "the file process ended unexpectedly") if not isinstance(e, Tell)]
+        effects = [effect for t in known for effect in self._failed(t, "the file process ended unexpectedly")]
+        return [effect for effect in effects if not isinstance(effect, Tell)]
 
     def tick(self, now: float) -> Effects:
         """Withdraw offers that nobody answered in `OFFER_SECONDS`; the receiver forgets them a little later."""
@@ -238,8 +247,9 @@ class Transfers:
         for t in [t for t in self if t.state is State.OFFERED and now - t.since >= OFFER_SECONDS]:
             if t.outgoing:
                 self._end(t, "no answer")
-                effects += self._give_up(t, f"nobody answered within {OFFER_SECONDS:g} seconds")
-                effects.append(Show(f"{t.peer} did not answer within {OFFER_SECONDS:g} seconds: {t.name} was not sent."))
+                late = f"within {OFFER_SECONDS:g} seconds"
+                effects += self._give_up(t, f"nobody answered {late}")
+                effects.append(Show(f"{t.peer} did not answer {late}: {t.name} was not sent."))
             elif now - t.since >= OFFER_SECONDS + 10:
                 self._end(t, "the offer is too old")
         return effects
@@ -250,7 +260,9 @@ class Transfers:
         if event.transfer in self._all:
             return []
         peer, name, size = clean_line(event.sender), clean_line(event.name), event.size
-        t = self._new(event.transfer, peer, name, outgoing=False, state=State.OFFERED, since=now, size=size, offer=event)
+        t = self._new(
+            event.transfer, peer, name, outgoing=False, state=State.OFFERED, since=now, size=size, offer=event
+        )
         what = f"{name} ({render.size(size)})"
         limit = self._auto_accept_below
         if not limit or size <= limit:
@@ -286,8 +298,8 @@ class Transfers:
     def _failed(self, t: Transfer, reason: str) -> Effects:
         self._end(t, reason)
         told = [] if t.state is State.OPENING else self._give_up(t, reason)
-        text = f"{t.name} could not be sent to {t.peer}" if t.outgoing else f"{t.name} from {t.peer} could not be received"
-        return [*told, Show(_because(text, reason))]
+        sent, received = f"{t.name} could not be sent to {t.peer}", f"{t.name} from {t.peer} could not be received"
+        return [*told, Show(_because(sent if t.outgoing else received, reason))]
 
     def _give_up(self, t: Transfer, reason: str) -> Effects:
         """Tell both the UDP process and the other side, as far as they know of it."""

@@ -1,0 +1,340 @@
+"""The client as a line filter, through real pipes, against a scripted server."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.fake_server import AT, FakeServer
+from tests.support.piped_client import PROMPT, SCRIPTED, PipedClient, environment
+from tessenger.wire.messages import (
+    Accept,
+    Accepted,
+    Answer,
+    AnyRequest,
+    Cancel,
+    Closing,
+    Denied,
+    DeniedCode,
+    Error,
+    GroupMessage,
+    Login,
+    Logout,
+    MsgTo,
+    Offer,
+    P2PVideo,
+    Reject,
+    Rejected,
+    Replaced,
+    Seen,
+    Sent,
+)
+
+TIME = "10 November 2023 20:57:10"
+KEY = "k" * 43
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """A scripted server without TLS."""
+    with FakeServer() as fake:
+        yield fake
+
+
+@pytest.fixture
+def client(server: FakeServer, tmp_path: Path) -> Iterator[PipedClient]:
+    """A client that has connected to it."""
+    with PipedClient(server.port, tmp_path, "--no-tls") as piped:
+        yield piped
+
+
+def test_sign_in_prints_each_prompt_as_a_line(client: PipedClient) -> None:
+    """From connecting to the first prompt, the words and lines of the original description."""
+    client.type("aaa", "111", "aaa", "123")
+    client.expect(PROMPT)
+    assert client.lines == [
+        "Please login",
+        "Username: ",
+        "Password: ",
+        "Invalid password. Please try again.",
+        "Username: ",
+        "Password: ",
+        "Welcome to TESSENGER!",
+        "",
+        PROMPT,
+    ]
+
+
+@pytest.mark.parametrize("code", ["blocked_now", "blocked"])
+def test_a_blocked_account_ends_the_client(server: FakeServer, client: PipedClient, code: DeniedCode) -> None:
+    """The server's words, then a failure, without another question."""
+    server.script[Login] = lambda request: [Denied(request.id, code, "Your account is blocked.")]
+    client.type("aaa", "123", "aaa", "123")
+    assert client.rest() == ["Please login", "Username: ", "Password: ", "Your account is blocked."]
+    assert client.process.returncode == 1
+    assert len(server.logins) == 1
+
+
+def test_input_that_ends_during_sign_in_is_a_failure(client: PipedClient) -> None:
+    """A name without a password: nobody was signed in."""
+    client.type("aaa")
+    client.end_input()
+    assert client.rest() == ["Please login", "Username: ", "Password: "]
+    assert client.process.returncode == 1
+    assert client.errors == "tessenger-client: The input ended before anyone signed in.\n"
+
+
+def test_nobody_listening(tmp_path: Path) -> None:
+    """The words of the original description on standard output, and a failure."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with PipedClient(port, tmp_path) as client:
+        assert client.rest() == ["Connection refused!"]
+        assert client.process.returncode == 1
+
+
+def test_every_answer_word_for_word(client: PipedClient) -> None:
+    """Each command of the original description, with and without slash."""
+    client.sign_in()
+    for typed, shown in [
+        ("msgto bbb how are u ?", f"message sent at {TIME}"),
+        ("/msgto zzz fair enough!", "user zzz not online"),
+        ("activeuser", f"aaa, 127.0.0.1, 13000, {TIME}"),
+        ("creategroup g aaa bbb ccc", "Group chat created g"),
+        ("/joingroup g", "You have joined Groupchat g"),
+        ("groupmsg g haha!", f"Group chat message sent at:{TIME}"),
+        ("msgtoo bbb hi", "Unknown command msgtoo. Did you mean /msgto?"),
+        ("msgto bbb", "/msgto needs TEXT. Usage: /msgto USER TEXT"),
+        ("msgto bbb  ", "The message is empty."),
+    ]:
+        client.type(typed)
+        assert client.answer() == [shown]
+    client.type("/logout")
+    assert client.rest() == ["Bye, aaa!"]
+    assert client.process.returncode == 0
+    assert client.errors == ""
+
+
+def test_a_text_is_sent_as_it_was_typed(server: FakeServer, client: PipedClient) -> None:
+    """Quotes, inner spaces, emoji and 9,000 characters arrive whole."""
+    client.sign_in()
+    text = "\"it's\"   two  spaces \\n 👋 " + "ä" * 9_000
+    client.type(f"msgto bbb {text}")
+    assert server.expect(MsgTo).text == text
+
+
+def test_messages_arrive_while_the_input_is_idle(server: FakeServer, client: PipedClient) -> None:
+    """Private and group messages show at once, each on one line, cleaned, with the prompt line behind."""
+    client.sign_in()
+    server.say("aaa", "how are u ?")
+    assert client.answer() == [f"{TIME}, bbb: how are u ?"]
+    server.push("aaa", GroupMessage(server.number(), "g", "bbb", "two\nlines \x1b]0;title\x07", AT))
+    assert client.answer() == [f"{TIME}, g, bbb: two␊lines ␛]0;title␇"]
+    assert server.expect(Seen).seq == 2
+
+
+def test_messages_right_behind_the_sign_in_come_after_the_welcome(server: FakeServer, client: PipedClient) -> None:
+    """What arrives in one packet with the welcome is shown after it, and only once."""
+    plausible = server._sign_in
+
+    def welcome_and_more(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, Login)
+        return [*plausible(request), GroupMessage(7, "g", "bbb", "early", AT), GroupMessage(7, "g", "bbb", "early", AT)]
+
+    server.script[Login] = welcome_and_more
+    client.sign_in()
+    assert client.answer() == [f"{TIME}, g, bbb: early"]
+    client.type("logout")
+    assert client.rest() == ["Bye, aaa!"]
+
+
+def test_piped_commands_are_answered_in_order(client: PipedClient) -> None:
+    """1,000 requests with answers of the client itself in between: each answer stands where its command stood."""
+    client.sign_in()
+    lines, shown = [], []
+    for number in range(1_000):
+        lines.append(f"msgto bbb {number}" if number % 10 else f"nonsense{number}")
+        shown.append(f"message sent at {TIME}" if number % 10 else f"Unknown command nonsense{number}. /help shows all commands.")
+    client.type(*lines)
+    client.end_input()
+    output = [line for line in client.rest() if line not in ("", PROMPT)]
+    assert output == [*shown, "Bye, aaa!"]
+    assert client.process.returncode == 0
+
+
+def test_a_file_as_standard_input(server: FakeServer, tmp_path: Path) -> None:
+    """A script redirected from a file, the last line without an end, logs out by itself."""
+    script = tmp_path / "script"
+    script.write_text("aaa\r\n123\r\nmsgto bbb hi\r\nactiveuser")
+    with script.open() as stdin:
+        done = subprocess.run(
+            [*SCRIPTED, "--no-tls", "127.0.0.1", str(server.port)],
+            stdin=stdin, capture_output=True, text=True, env=environment(tmp_path), timeout=30, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "Bye, aaa!"
+    assert f"message sent at {TIME}" in done.stdout
+    assert server.expect(MsgTo).text == "hi"
+
+
+def test_end_of_input_waits_for_answers(server: FakeServer, client: PipedClient) -> None:
+    """The logout goes out after the last answer has come, however late."""
+    held: list[AnyRequest] = []
+
+    def hold(request: AnyRequest) -> list[Answer]:
+        held.append(request)
+        return []
+
+    server.script[MsgTo] = hold
+    client.sign_in()
+    client.type("msgto bbb slow")
+    client.end_input()
+    request = server.expect(MsgTo)
+    assert client.process.poll() is None
+    server.push("aaa", Sent(request.id, 1, AT))
+    server.expect(Logout)
+    assert client.rest()[-1] == "Bye, aaa!"
+
+
+def test_a_session_that_was_replaced_says_so(server: FakeServer, client: PipedClient) -> None:
+    """The older of two sessions ends with the server's words and a failure."""
+    client.sign_in()
+    server.push("aaa", Replaced("You have signed in from another place."))
+    assert client.rest() == ["You have signed in from another place."]
+    assert client.process.returncode == 1
+
+
+def test_a_server_that_stops_says_so(server: FakeServer, client: PipedClient) -> None:
+    """The words of the server, then a failure."""
+    client.sign_in()
+    server.push("aaa", Closing("The server is shutting down."))
+    server.drop("aaa")
+    assert client.rest() == ["The server is shutting down."]
+    assert client.process.returncode == 1
+
+
+def test_a_connection_that_breaks_is_an_error(server: FakeServer, client: PipedClient) -> None:
+    """One line on standard error, no traceback."""
+    client.sign_in()
+    server.drop("aaa")
+    assert client.rest() == []
+    assert client.errors == "tessenger-client: The connection to the server was lost.\n"
+    assert client.process.returncode == 1
+
+
+def test_errors_of_the_connection_are_shown_while_signing_in(server: FakeServer, client: PipedClient) -> None:
+    """Someone who takes too long for the password is told why the server hangs up."""
+    client.type("aaa")
+    client.expect("Password: ")
+    server.hang_up(Error("login_timeout", "Nobody signed in within 60 seconds."))
+    client.rest()
+    assert client.errors == "tessenger-client: Nobody signed in within 60 seconds.\n"
+    assert client.process.returncode == 1
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signals_log_out(server: FakeServer, client: PipedClient, signum: signal.Signals) -> None:
+    """A client that is told to end signs out first, and ends with the customary status."""
+    client.sign_in()
+    client.process.send_signal(signum)
+    server.expect(Logout)
+    client.rest()
+    assert client.process.returncode == 128 + signum
+    assert client.errors == ""
+
+
+def test_a_signal_while_signing_in(client: PipedClient) -> None:
+    """Nobody is signed in yet: it just ends."""
+    client.expect("Username: ")
+    client.process.terminate()
+    client.rest()
+    assert client.process.returncode == 128 + signal.SIGTERM
+    assert client.errors == ""
+
+
+def test_a_reader_that_goes_away(server: FakeServer, tmp_path: Path) -> None:
+    """`client | head -1`: no traceback, a failure."""
+    with PipedClient(server.port, tmp_path, "--no-tls") as client:
+        client.sign_in()
+        assert client.process.stdout is not None
+        broken = subprocess.run(
+            ["sh", "-c", '"$@" | head -n 1', "sh", *SCRIPTED, "--no-tls", "127.0.0.1", str(server.port)],
+            input="ddd\n123\nactiveuser\nactiveuser\n", capture_output=True, text=True, env=environment(tmp_path),
+            timeout=30, check=False,
+        )  # fmt: skip
+    assert broken.stdout == "Please login\n"
+    assert "Traceback" not in broken.stderr
+
+
+def test_prompt_toolkit_is_not_imported(server: FakeServer, tmp_path: Path) -> None:
+    """A filter does not pay for the REPL."""
+    program = (
+        "import sys; from tests.support import client_program; status = client_program.main();"
+        " print('prompt_toolkit' in sys.modules); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", program]
+    with PipedClient(server.port, tmp_path, "--no-tls", command=command) as client:
+        client.sign_in()
+        client.type("logout")
+        assert client.rest() == ["Bye, aaa!", "False"]
+
+
+def test_sending_a_file(server: FakeServer, client: PipedClient, tmp_path: Path) -> None:
+    """Offered, accepted, sent; the input has ended meanwhile, and the logout waits for the upload."""
+    (tmp_path / "my example.mp4").write_bytes(b"video")
+    client.sign_in()
+    client.type('p2pvideo bbb "my example.mp4"')
+    client.end_input()
+    offer = server.expect(P2PVideo)
+    assert (offer.to, offer.name, offer.size, offer.key) == ("bbb", "my example.mp4", 5, KEY)
+    assert client.process.poll() is None
+    server.push("aaa", Accepted(server.number(), AT, "bbb", offer.transfer, KEY, "127.0.0.1", 13_001))
+    lines = [line for line in client.rest() if line not in ("", PROMPT)]
+    assert lines == ["my example.mp4 has been uploaded.", "Bye, aaa!"]
+    assert "5 B in 0.5 s" in client.errors
+
+
+def test_an_offer_that_is_refused(server: FakeServer, client: PipedClient, tmp_path: Path) -> None:
+    """The sender reads who refused and why."""
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    client.sign_in()
+    client.type("sendfile bbb a.mp4")
+    offer = server.expect(P2PVideo)
+    server.push("aaa", Rejected(server.number(), AT, "bbb", offer.transfer, "no room"))
+    assert client.answer() == ["bbb has refused a.mp4: no room."]
+
+
+def test_receiving_a_file(server: FakeServer, client: PipedClient) -> None:
+    """A small offer is taken by itself; where it was saved goes to standard error."""
+    client.sign_in()
+    server.push("aaa", Offer(server.number(), AT, "bbb", "0123456789abcdef", "example1.mp4", 5, KEY, "127.0.0.1", 9))
+    assert server.expect(Accept).key == KEY
+    assert client.answer() == ["Received example1.mp4 from bbb"]
+    client.type("logout")
+    client.rest()
+    assert "downloads/example1.mp4" in client.errors
+
+
+def test_a_large_file_is_refused_in_a_pipe(server: FakeServer, client: PipedClient) -> None:
+    """Nobody can be asked: the configuration decides, and the sender is told why."""
+    client.sign_in()
+    size = 104_857_601
+    server.push("aaa", Offer(server.number(), AT, "bbb", "0123456789abcdef", "big.mkv", size, KEY, "127.0.0.1", 9))
+    assert server.expect(Reject).reason == "only files up to 104.9 MB are taken without asking"
+
+
+def test_leaving_gives_open_transfers_up(server: FakeServer, client: PipedClient, tmp_path: Path) -> None:
+    """An offer of someone who logs out is withdrawn before the logout."""
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    client.sign_in()
+    client.type("sendfile bbb a.mp4")
+    offer = server.expect(P2PVideo)
+    client.type("logout")
+    assert server.expect(Cancel).transfer == offer.transfer
+    assert client.rest()[-1] == "Bye, aaa!"
