@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tessenger.chat import words
 from tessenger.chat.link import Link
@@ -45,7 +45,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TLS is done; somebody may sign in."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 what a stream protocol is given
+        transport = cast("asyncio.Transport", transport)  # uvloop's are not derived from it
         self._transport = transport
         transport.set_write_buffer_limits(high=self._door.limits.queue_bytes or 1 << 62)
         if self._refusal is not None:

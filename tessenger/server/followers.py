@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from tessenger.chat import entries
 from tessenger.chat.entries import AnyEntry
@@ -52,7 +53,7 @@ class Follower(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be known."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 what a stream protocol is given
+        transport = cast("asyncio.Transport", transport)  # uvloop's are not derived from it
         transport.set_write_buffer_limits(high=QUEUE_BYTES // 4)
         self.transport = transport
         self._followers.all.add(self)

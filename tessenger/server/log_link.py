@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from tessenger.chat import entries
 from tessenger.chat.entries import AnyEntry, Refused
@@ -100,7 +101,7 @@ class LogLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say who follows, and from where."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 what a stream protocol is given
+        transport = cast("asyncio.Transport", transport)  # uvloop's are not derived from it
         self._transport = transport
         self._reader = frames.from_logger()
         transport.write(frames.encode(frames.Follow(self._worker.slot, self._worker.generation, self._after)))

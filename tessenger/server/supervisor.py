@@ -261,11 +261,11 @@ class Supervisor:
         if credentials.has_demonstration_users() and not self._premises.on_loopback:
             _say("nothing was reloaded: the credentials have demonstration users, which are for loopback only")
             return
-        removed, changed = credentials.changed_from(self._credentials)
+        change = credentials.changed_from(self._credentials)
         self._credentials = credentials
         # Where it listens and what it keeps stays as it is until a restart; limits and the like change now.
         self._config = _reloaded(self._config, config)
-        message = control.Reload(self._config, sorted(removed), sorted(changed))
+        message = control.Reload(self._config, sorted(change.removed), sorted(change.password_changed))
         for child in self._children:
             child.tell(message)
         _say("reloaded")
