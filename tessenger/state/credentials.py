@@ -19,7 +19,6 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Self
 
 import argon2
-from msgspec import Struct
 
 from tessenger.errors import CredentialsError, InvalidName
 from tessenger.wire import names
@@ -37,7 +36,7 @@ _HASH: Final = re.compile(
 """An encoded hash with memory (KiB), passes, lanes, salt and output, each within what can be computed (RFC 9106)."""
 
 
-class Change(Struct, frozen=True):
+class Change(NamedTuple):
     """What became of the users between two readings; names by their keys."""
 
     removed: frozenset[str]

@@ -1,0 +1,107 @@
+"""`tessenger-server`: the command line, and what errors look like. Main process, before it becomes the supervisor."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, NoReturn
+
+from tessenger import __version__
+from tessenger.config import load
+from tessenger.errors import TessengerError, UsageError
+
+_DESCRIPTION: Final = """\
+Serve a team's chat. What is left out comes from the environment (TESSENGER_SERVER_PORT and so on), then from config.toml,
+then from the defaults; config.toml explains every key.
+
+  tessenger-server                     as config.toml says
+  tessenger-server 127.0.0.1 12000 3   on this address and port; 3 wrong passwords block an account
+  tessenger-server users --help        add, remove and list users, change passwords"""
+
+_EPILOG: Final = """\
+signals:
+  TERM, INT   tell the clients, finish what was begun, stop
+  HUP         read credentials and limits again, reopen the logs
+
+exit status:
+  0    stopped as it was told to
+  1    failed while it ran
+  2    the command line or the configuration is wrong
+  3    cannot start here: port or data directory taken, journal unreadable, ...
+  4    the credentials file is missing or has a line that makes no sense
+  69   (of bin/tessenger-server) no Python 3.11, or the packages cannot be installed
+  130  interrupted before it had started"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are `UsageError`s like all others, on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print and exit with."""
+        raise UsageError(f"{message} (`{self.prog} --help` explains)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        if arguments[:1] == ["users"]:
+            from tessenger.server import users  # noqa: PLC0415  a server needs nothing of it
+
+            return users.main(arguments[1:])
+        return _serve(_parser().parse_args(arguments))
+    except TessengerError as error:
+        print(f"tessenger-server: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _serve(options: argparse.Namespace) -> int:
+    read_config = partial(load, options.config, os.environ, _overrides(options))
+    config = read_config()
+
+    from tessenger.server import supervisor  # noqa: PLC0415  --help and mistakes are answered without it
+
+    return supervisor.run(config, read_config)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="tessenger-server",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("server_ip", nargs="?", help="address to listen on")
+    parser.add_argument("tcp_port", nargs="?", type=int, help="TCP port; 0 takes any free one")
+    parser.add_argument("max_attempts", nargs="?", type=int, help="wrong passwords in a row that block an account")
+    parser.add_argument("--workers", metavar="N", type=int, help="processes that serve the clients")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="read this config.toml")
+    parser.add_argument("--credentials", metavar="FILE", help="the users and their passwords")
+    parser.add_argument("--data-dir", metavar="DIR", help="where the journal, the logs and the TLS key are kept")
+    parser.add_argument("--no-tls", action="store_true", help="plain TCP, on loopback only")
+    parser.add_argument("--version", action="version", version=f"tessenger-server {__version__}")
+    return parser
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, dict[str, object]]:
+    """Return what the command line says, by table and key of the configuration."""
+    server = {
+        "host": options.server_ip,
+        "port": options.tcp_port,
+        "workers": options.workers,
+        "data_dir": options.data_dir,
+        "credentials": options.credentials,
+        "tls": False if options.no_tls else None,
+    }
+    auth = {"max_attempts": options.max_attempts}
+    return {
+        section: {key: value for key, value in values.items() if value is not None}
+        for section, values in (("server", server), ("auth", auth))
+    }
