@@ -151,7 +151,7 @@ class SqliteJournal:
         return self._logged_seq, sizes | self._logged_sizes
 
     def note_logged(self, seq: int, sizes: Mapping[str, int]) -> None:
-        """Note that the text logs have every entry up to `seq`; `sizes` of those that changed. Kept with a later commit.
+        """Note that the text logs have every entry up to `seq`; `sizes` of those that changed. Kept by a later commit.
 
         Several notes add up; the latest one of a file counts.
         """

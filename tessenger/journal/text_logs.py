@@ -119,11 +119,10 @@ class TextLogs:
         """
         self._seq, sizes = self._journal.logged()
         try:
-            for name, size in sizes.items():
-                if 0 < self._size(name) < size:
-                    self._seq = min(self._seq, self._has(name) or self._seq)
+            for name in [name for name, size in sizes.items() if 0 < self._size(name) < size]:
+                self._seq = min(self._seq, self._has(name) or self._seq)
         except OSError as error:
-            raise JournalError(f"The activity log {self._dir / name} cannot be opened ({error.strerror}).") from error
+            raise JournalError(f"An activity log cannot be opened: {error}") from error
         self._behind = True
         while self._behind and not self.failure:
             self._catch_up(_PAGES)

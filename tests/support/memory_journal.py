@@ -1,0 +1,136 @@
+"""The journal's ports in memory: what tests of other layers put in its place, and what the real one is compared with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+from tessenger.chat import entries
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.present import Group, Present, Reader, Snapshot
+from tessenger.wire import names
+
+
+class MemoryJournal:
+    """Implements `chat.ports.Journal` and `chat.ports.Reader`."""
+
+    def __init__(self) -> None:
+        self.present = Present()
+        self.entries: list[AnyEntry] = []
+        self.readers: dict[str, Reader] = {}
+        self.slots: dict[int, tuple[int, int]] = {}
+
+    def seat(self, slot: int, generation: int) -> None:
+        """Note that a new process fills this worker's slot."""
+        if self.slots.get(slot, (0, 0))[0] != generation:
+            self.slots[slot] = (generation, 0)
+
+    # ---- Journal ----
+
+    def load(self) -> Snapshot:
+        """Return the present state as of the last commit."""
+        present = copy.deepcopy(self.present)
+        return Snapshot(
+            seq=present.seq,
+            at=present.at,
+            sessions=list(present.sessions.values()),
+            groups=list(present.groups.values()),
+            failures=present.failures,
+            blocks=present.blocks,
+            slots=dict(self.slots),
+        )
+
+    def commit(self, batch: Sequence[AnyEntry]) -> None:
+        """Keep `batch` and what it changes."""
+        for entry in batch:
+            self._read_on(entry)
+            self.present.apply(entry)
+            if entry.seq:
+                self.entries.append(copy.deepcopy(entry))
+                self._count(entry)
+
+    def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
+        """Return at most `limit` entries behind `seq`, in order."""
+        return [entry for entry in self.entries if entry.seq > seq][:limit]
+
+    # ---- Reader ----
+
+    def snapshot(self) -> Snapshot:
+        """Return the present state as of the last commit."""
+        return self.load()
+
+    def missed(self, user: str, after: int, upto: int) -> list[AnyEntry]:
+        """Return what a resumed session is due."""
+        due = self._private(user, after, upto) + self._of_groups(user, after, upto)
+        return sorted(due, key=lambda entry: entry.seq)
+
+    def unread(self, user: str, after: int | None, upto: int) -> list[AnyEntry]:
+        """Return what was due in earlier sessions and was never shown."""
+        reader = self.readers.get(names.key(user), Reader(user))
+        seen = max(reader.seen_seq, after or 0)
+        private = [entry for entry in self._private(user, seen, upto) if isinstance(entry, entries.Message)]
+        due = private + self._of_groups(user, seen, min(upto, reader.offline_seq - 1))
+        return sorted(due, key=lambda entry: entry.seq)
+
+    def answer(self, session: int, request: int) -> AnyEntry | None:
+        """Return the entry that this request of this session led to."""
+        return next(
+            (e for e in self.entries if isinstance(e, entries.Issued) and (e.session, e.request) == (session, request)),
+            None,
+        )
+
+    # ---- inside ----
+
+    def _private(self, user: str, after: int, upto: int) -> list[AnyEntry]:
+        return [
+            entry
+            for entry in self.entries
+            if isinstance(entry, entries.Message | entries.Signal)
+            and names.key(entry.to) == names.key(user)
+            and after < entry.seq <= upto
+        ]
+
+    def _of_groups(self, user: str, after: int, upto: int) -> list[AnyEntry]:
+        def may_read(group: Group | None, seq: int) -> bool:
+            member = None if group is None else group.members.get(names.key(user))
+            return member is not None and member.since_seq < seq
+
+        return [
+            entry
+            for entry in self.entries
+            if isinstance(entry, entries.GroupMessage)
+            and after < entry.seq <= upto
+            and names.key(entry.user) != names.key(user)
+            and may_read(self.present.group(entry.group), entry.seq)
+        ]
+
+    def _count(self, entry: AnyEntry) -> None:
+        if isinstance(entry, entries.Issued):
+            session = self.present.sessions.get(entry.session)
+            if session is not None:
+                session.highest = max(session.highest, entry.request)
+        if entry.slot:
+            generation, _ = self.slots.get(entry.slot, (0, 0))
+            if isinstance(entry, entries.Online | entries.Resumed):
+                generation = entry.generation
+            self.slots[entry.slot] = (generation, entry.n)
+        if isinstance(entry, entries.Released) and entry.dead_slot in self.slots:
+            self.slots[entry.dead_slot] = (entry.generation, 0)
+
+    def _read_on(self, entry: AnyEntry) -> None:
+        """Move the reader's position; called before the present state moves."""
+        match entry:
+            case entries.Online():
+                reader = self.readers.setdefault(names.key(entry.user), Reader(entry.user))
+                if names.key(entry.user) in self.present.online:
+                    reader.offline_seq = entry.seq
+            case entries.Seen() if entry.session in self.present.sessions:
+                reader = self.readers[names.key(self.present.sessions[entry.session].user)]
+                reader.seen_seq = max(reader.seen_seq, entry.upto)
+            case entries.Offline() if entry.session in self.present.sessions:
+                reader = self.readers[names.key(self.present.sessions[entry.session].user)]
+                reader.offline_seq = entry.seq
+                if entry.reason == "logout":
+                    reader.seen_seq = entry.seq
+            case _:
+                pass
