@@ -1,7 +1,7 @@
 """What all tests share: nothing of the machine that they run on reaches them.
 
-A test that starts processes takes its ports from the system (port 0) and keeps everything in its own `tmp_path`, so that
-all tests can run at once. Deadlines come from `timeout` in pyproject.toml, never from a sleep.
+A test that starts processes takes its ports from the system (port 0) and keeps everything in its own `tmp_path`, so
+that all tests can run at once. Deadlines come from `timeout` in pyproject.toml, never from a sleep.
 """
 
 from __future__ import annotations

@@ -8,19 +8,24 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from tessenger import __version__
+from tessenger.command_line import Parser
 from tessenger.config import load
-from tessenger.errors import TessengerError, UsageError
+from tessenger.errors import TessengerError
 
 _DESCRIPTION: Final = """\
-Serve a team's chat. What is left out comes from the environment (TESSENGER_SERVER_PORT and so on), then from config.toml,
-then from the defaults; config.toml explains every key.
+Serve a team's chat. What is left out comes from the environment (TESSENGER_SERVER_PORT and so on), then from
+config.toml, which explains every key, then from the defaults.
 
   tessenger-server                     as config.toml says
   tessenger-server 127.0.0.1 12000 3   on this address and port; 3 wrong passwords block an account
   tessenger-server users --help        add, remove and list users, change passwords"""
+
+_USAGE: Final = (
+    "tessenger-server [server_ip] [tcp_port] [max_attempts] [OPTION...]\n       tessenger-server users COMMAND"
+)
 
 _EPILOG: Final = """\
 signals:
@@ -35,14 +40,6 @@ exit status:
   4    the credentials file is missing or has a line that makes no sense
   69   (of bin/tessenger-server) no Python 3.11, or the packages cannot be installed
   130  interrupted before it had started"""
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are `UsageError`s like all others, on one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise what argparse would print and exit with."""
-        raise UsageError(f"{message} (`{self.prog} --help` explains)")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,6 +70,7 @@ def _serve(options: argparse.Namespace) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="tessenger-server",
+        usage=_USAGE,
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from tessenger.command_line import Parser
 from tessenger.config import load
 from tessenger.errors import CredentialsError, InvalidName, UsageError
-from tessenger.server.cli import Parser
 from tessenger.state import credentials
 from tessenger.wire import names
 
@@ -56,7 +56,7 @@ def _parser() -> Parser:
         allow_abbrev=False,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    with_file = argparse.ArgumentParser(add_help=False)
+    with_file = Parser(add_help=False)
     with_file.add_argument("--config", metavar="FILE", type=Path, help="read this config.toml")
     with_file.add_argument("--credentials", metavar="FILE", help="the file to keep, instead of the configured one")
     for command, text in (
