@@ -4,11 +4,13 @@ Each entry stands in its log exactly once, whenever the logger dies. A line begi
 are in order, so the last whole line of a file says what it has. The journal keeps, with a later commit, up to which
 entry all logs are written, and their sizes then. At start the entries behind that are read from the journal, a torn
 last line is cut off, and what a file lacks is appended. A file that is shorter than it was lost its end in a power cut,
-and is completed from its last line on. A log that cannot be written (no room) is completed in the same way, later.
+and is completed from its last line on; one that is gone or empty begins anew. A log that cannot be written (no room) is
+completed in the same way, later.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tessenger.chat.entries import AnyEntry
-from tessenger.chat.lines import text_log_line
+from tessenger.chat.lines import MESSAGE_LOG, USER_LOG, text_log_line
 from tessenger.errors import JournalBusy, JournalError
 
 MAX_OPEN = 64
@@ -118,12 +120,17 @@ class TextLogs:
         Raises `JournalError` where a log of that name cannot be opened. A full disk is no reason: see `failure`.
         """
         self._seq, sizes = self._journal.logged()
+        self._behind = True
         try:
             for name in [name for name, size in sizes.items() if 0 < self._size(name) < size]:
                 self._seq = min(self._seq, self._has(name) or self._seq)
+            for name in (USER_LOG, MESSAGE_LOG):
+                self._open(name)
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                self._fail(error)
+                return
             raise JournalError(f"An activity log cannot be opened: {error}") from error
-        self._behind = True
         while self._behind and not self.failure:
             self._catch_up(_PAGES)
 
@@ -178,7 +185,7 @@ class TextLogs:
                 appended[name] = self._open(name)
                 appended[name].append("".join(lines).encode())
         except OSError as error:
-            self.failure = f"The activity logs cannot be written at the moment: {error.strerror or error}"
+            self._fail(error)
             return False
         for file in appended.values():
             file.keep()
@@ -189,6 +196,9 @@ class TextLogs:
             for name in list(self._files)[:-MAX_OPEN]:
                 self._close(name)
         return True
+
+    def _fail(self, error: OSError) -> None:
+        self.failure = f"The activity logs cannot be written at the moment: {error.strerror or error}"
 
     def _lines(self, batch: Sequence[AnyEntry]) -> dict[str, list[str]]:
         """Return the lines of `batch` by file; while behind, without those that a file has."""

@@ -138,7 +138,7 @@ class History:
             lambda: self.seen(user, min(self.ledger.seq, one * 3)),
             lambda: self.detach(user),
             lambda: self.resume(user),
-            lambda: self.offline(user, ("logout", "removed")[other % 2]),  # type: ignore[arg-type]
+            lambda: self.offline(user, ("logout", "removed")[other % 2]),
             lambda: self.void(user),
             lambda: self.fail(user, 1 + other % 2),
             lambda: self.block(user),

@@ -1,4 +1,4 @@
-"""The journal's ports in memory: what tests of other layers put in its place, and what the real one is compared with."""
+"""The journal's ports in memory: what tests of other layers use, and what the real one is compared with."""
 
 from __future__ import annotations
 

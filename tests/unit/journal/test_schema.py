@@ -1,0 +1,162 @@
+"""Opening a journal: what is refused, and with which words."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tessenger.errors import JournalError
+from tessenger.journal import reader, schema
+from tessenger.journal.reader import SqliteReader
+from tessenger.journal.store import SqliteJournal
+from tests.support.log_history import History
+
+
+def made(path: Path) -> Path:
+    """Make a journal of some size at `path`, cleanly closed."""
+    journal = SqliteJournal(path, "process")
+    history = History()
+    journal.commit(history.online("aaa") + history.online("Bbb"))
+    for number in range(300):
+        journal.commit(history.message("aaa", "Bbb", f"message {number} " + "x" * 100))
+    journal.close()
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the journal is."""
+    return tmp_path / "journal.db"
+
+
+def refused(path: Path, words: str) -> None:
+    """Expect that neither a writer nor a reader opens `path`."""
+    with pytest.raises(JournalError, match=words):
+        SqliteJournal(path, "process")
+    with pytest.raises(JournalError):
+        SqliteReader(path)
+
+
+def test_garbage_is_no_journal(path: Path) -> None:
+    """A file of anything is left as it is."""
+    path.write_bytes(b"hello" * 1_000)
+    refused(path, "is damaged")
+    assert path.read_bytes() == b"hello" * 1_000
+
+
+def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
+    """Nothing is added to somebody else's database."""
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE recipes (name TEXT)")
+    other.close()
+    before = path.read_bytes()
+    refused(path, "of another program")
+    assert path.read_bytes() == before
+
+
+def test_a_newer_journal_is_refused(path: Path) -> None:
+    """A journal that a newer program wrote is not touched by an older one."""
+    db = sqlite3.connect(made(path))
+    db.execute(f"PRAGMA user_version = {schema.VERSION + 1}")
+    db.close()
+    refused(path, "use a newer Tessenger")
+
+
+def test_a_truncated_journal_is_damaged(path: Path) -> None:
+    """A file that has lost its end is noticed at start, not when the lost part is read."""
+    size = made(path).stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(size // 2)
+    refused(path, "is damaged")
+
+
+def test_an_overwritten_page_is_damaged(path: Path) -> None:
+    """Bytes of something else over the tables of the present state are noticed at start."""
+    db = sqlite3.connect(made(path))
+    (page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'sessions'").fetchone()
+    db.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4_096)
+        file.write(b"\xff" * 4_096)
+    with pytest.raises(JournalError, match="is damaged"):
+        SqliteJournal(path, "process")
+
+
+def test_a_missing_table_is_damage(path: Path) -> None:
+    """A journal without one of its tables cannot be used."""
+    db = sqlite3.connect(made(path))
+    db.execute("DROP TABLE blocks")
+    db.close()
+    with pytest.raises(JournalError, match="blocks"):
+        SqliteJournal(path, "process")
+
+
+def test_no_data_directory(tmp_path: Path) -> None:
+    """Where the data directory is missing or is a file, the message says so."""
+    (tmp_path / "file").write_text("")
+    refused(tmp_path / "file" / "journal.db", "is no directory")
+    refused(tmp_path / "missing" / "journal.db", "is no directory")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["file"]
+
+
+def test_the_journal_is_a_directory(path: Path) -> None:
+    """A directory in the journal's place is named."""
+    path.mkdir()
+    refused(path, "is a directory")
+
+
+def test_a_journal_that_cannot_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only file or file system is noticed at start (`query_only` here: permissions do not hold root back)."""
+    made(path)
+    is_journal = schema._is_journal
+
+    def then_read_only(db: sqlite3.Connection, at: Path) -> bool:
+        found = is_journal(db, at)
+        db.execute("PRAGMA query_only = ON")
+        return found
+
+    monkeypatch.setattr(schema, "_is_journal", then_read_only)
+    with pytest.raises(JournalError, match="cannot be opened for writing"):
+        SqliteJournal(path, "process")
+
+
+def test_no_room_at_the_first_start(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk at the first start is named; with room, the next start makes the journal."""
+    create = schema._create
+
+    def without_room(db: sqlite3.Connection, at: Path) -> None:
+        db.execute("PRAGMA max_page_count = 5")
+        create(db, at)
+
+    with monkeypatch.context() as full:
+        full.setattr(schema, "_create", without_room)
+        with pytest.raises(JournalError, match="No space is left"):
+            SqliteJournal(path, "process")
+    journal = SqliteJournal(path, "process")
+    assert journal.load().seq == 0
+    journal.close()
+
+
+def test_a_reader_needs_a_journal(path: Path) -> None:
+    """A reader makes nothing."""
+    with pytest.raises(JournalError):
+        SqliteReader(path)
+    assert not path.exists()
+
+
+def test_catch_up_uses_the_index(path: Path) -> None:
+    """What is read for one person touches the entries to that person, and to their groups, and no others."""
+    made(path)
+    db = schema.open_reader(path)
+    values = {"user": "aaa", "after": 1, "upto": 2, "session": 1, "request": 1}
+
+    def plan(query: str) -> list[str]:
+        return [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+
+    by_target = "SEARCH entries USING INDEX entries_target (target=? AND rowid>? AND rowid<?)"
+    assert plan(reader.PRIVATE) == [by_target]
+    assert plan(reader.OF_GROUPS) == ["SEARCH memberships USING INDEX memberships_user (user=?)", by_target]
+    assert plan(reader.ANSWER) == ["SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
+    db.close()

@@ -1,0 +1,292 @@
+"""The SQLite journal: what survives, how numbers go on, what happens when there is no room."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tessenger.chat import entries
+from tessenger.chat.entries import AnyEntry
+from tessenger.errors import JournalBusy, JournalError
+from tessenger.journal import store
+from tessenger.journal.checkpointer import Checkpointer
+from tessenger.journal.reader import SqliteReader
+from tessenger.journal.store import SqliteJournal
+from tests.support.log_history import History
+
+Open = Callable[..., SqliteJournal]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the journal is."""
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def open_journal(path: Path) -> Iterator[Open]:
+    """Open the journal, as often as wanted; what is left open at the end was not closed by its test on purpose."""
+    opened: list[SqliteJournal] = []
+
+    def open_one(durability: Literal["process", "power"] = "process", wal_bytes: int = 2**26) -> SqliteJournal:
+        opened.append(SqliteJournal(path, durability, wal_bytes))
+        return opened[-1]
+
+    yield open_one
+    for journal in opened:
+        journal._db.close()
+
+
+def abandon(journal: SqliteJournal) -> None:
+    """Drop a journal as the death of its process does: without a word to the disk."""
+    journal._db.close()
+
+
+def messages(history: History, count: int) -> list[AnyEntry]:
+    """Sign two people in and let one write to the other."""
+    batch = history.online("aaa") + history.online("Bbb")
+    for number in range(count):
+        batch += history.message("aaa", "Bbb", f"message {number}")
+    return batch
+
+
+def test_numbers_go_on_behind_the_last_entry_after_a_clean_end(open_journal: Open) -> None:
+    """A server that ended cleanly starts with the next number: no gap."""
+    journal = open_journal()
+    journal.begin_epoch(0, 0)
+    journal.commit(messages(History(), 5))
+    journal.close()
+    journal = open_journal()
+    assert journal.begin_epoch(0, 0) == 2
+    assert journal.load().seq == 7
+
+
+def test_a_replaced_logger_goes_on_without_a_gap(open_journal: Open) -> None:
+    """The death of the logger takes no commit back, so its successor has the next number."""
+    journal = open_journal()
+    journal.begin_epoch(0, 0)
+    journal.commit(messages(History(), 5))
+    abandon(journal)
+    assert open_journal().load().seq == 7
+
+
+def test_a_start_after_a_power_cut_jumps_over_what_may_have_been_seen(open_journal: Open) -> None:
+    """Numbers that were given out are not given out again, even if the disk lost their entries."""
+    journal = open_journal()
+    journal.begin_epoch(0, 0)
+    journal.commit(messages(History(), 5))
+    journal._db.execute("DELETE FROM entries WHERE seq > 4")  # what a power cut does
+    abandon(journal)
+    journal = open_journal()
+    journal.begin_epoch(0, 0)
+    start = journal.load().seq
+    assert start >= 7
+    history = History(journal.load())
+    journal.commit(history.online("ccc"))
+    abandon(journal)
+    assert open_journal().load().seq == start + 1
+
+
+def test_the_reserve_is_on_the_disk_before_a_number_is_used(
+    open_journal: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever a batch is committed, a block behind its numbers was reserved in an earlier, synced transaction."""
+    monkeypatch.setattr(store, "BLOCK", 10)
+    journal = open_journal()
+    journal.begin_epoch(0, 0)
+    history = History()
+    observer = sqlite3.connect(path)
+    steps: list[str] = []
+    journal._db.set_trace_callback(steps.append)
+    for batch in (history.online("aaa"), messages(history, 25), history.message("aaa", "Bbb")):
+        journal.commit(batch)
+        (reserved,) = observer.execute("SELECT reserved_seq FROM meta").fetchone()
+        assert reserved >= batch[-1].seq
+    observer.close()
+    synced = [at for at, step in enumerate(steps) if step == "PRAGMA synchronous = FULL"]
+    assert len(synced) == 2  # for the first batch, and for the one that crossed the block
+    for at in synced:
+        assert steps[at + 1 : at + 5][0].startswith("BEGIN")
+        assert "reserved_seq" in steps[at + 2]
+        assert steps[at + 3] == "COMMIT"
+
+
+def test_power_syncs_every_commit_and_reserves_nothing(open_journal: Open) -> None:
+    """With durability "power" a number that was seen is on the disk, so a killed server goes on without a gap."""
+    journal = open_journal("power")
+    journal.begin_epoch(0, 0)
+    assert journal._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    journal.commit(messages(History(), 5))
+    abandon(journal)
+    journal = open_journal("power")
+    journal.begin_epoch(0, 0)
+    assert journal.load().seq == 7
+
+
+def test_a_start_detaches_every_session(open_journal: Open) -> None:
+    """No connection survives the server: every stored session is detached for the grace time, and no slot is taken."""
+    journal = open_journal()
+    assert journal.begin_epoch(0, 0) == 1
+    journal.seat(1, 1)
+    journal.commit(messages(History(), 2))
+    abandon(journal)
+    journal = open_journal()
+    assert journal.begin_epoch(1_000, 30_000) == 2
+    snapshot = journal.load()
+    assert [session.detached_until for session in snapshot.sessions] == [31_000, 31_000]
+    assert [session.highest for session in snapshot.sessions] == [3, 1]
+    assert snapshot.slots == {}
+
+
+def test_notes_of_the_text_logs_are_kept_with_a_later_commit(
+    open_journal: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was noted is on the disk after as many entries as are counted at a time, or at once where that is asked."""
+    monkeypatch.setattr(store, "COUNT_EVERY", 3)
+    journal = open_journal()
+    history = History()
+    journal.commit(messages(history, 3))
+    journal.note_logged(5, {"userlog.txt": 100})
+    abandon(journal)
+    journal = open_journal()
+    assert journal.logged() == (0, {})
+    journal.note_logged(5, {"userlog.txt": 100, "messagelog.txt": 50})
+    journal.note_logged(6, {"messagelog.txt": 60})
+    journal.commit(history.online("ccc"))
+    abandon(journal)
+    journal = open_journal()
+    assert journal.logged() == (6, {"userlog.txt": 100, "messagelog.txt": 60})
+    journal.note_logged(7, {"messagelog.txt": 0})
+    journal.keep_logged()
+    abandon(journal)
+    assert open_journal().logged() == (7, {"userlog.txt": 100, "messagelog.txt": 0})
+
+
+def test_no_room_commits_nothing_and_can_be_tried_again(open_journal: Open) -> None:
+    """On a full disk the batch is refused whole; with room again, the same batch goes through."""
+    journal = open_journal()
+    history = History()
+    journal.commit(messages(history, 2))
+    before = journal.load()
+    (pages,) = journal._db.execute("PRAGMA page_count").fetchone()
+    journal._db.execute(f"PRAGMA max_page_count = {pages}")
+    large = history.online("ccc") + history.message("aaa", "Bbb", "x" * 50_000)
+    for _ in range(2):
+        with pytest.raises(JournalBusy, match="No space is left"):
+            journal.commit(large)
+        assert journal.load() == before
+    journal._db.execute("PRAGMA max_page_count = 1000000")
+    journal.commit(large)
+    assert [session.user for session in journal.load().sessions] == ["aaa", "Bbb", "ccc"]
+    assert journal.entries_after(before.seq, 10) == large
+
+
+def test_another_writer_is_noticed(open_journal: Open) -> None:
+    """A logger that was stopped and wakes up beside its successor cannot write over its entries."""
+    stale, successor = open_journal(), open_journal()
+    first, second = History(), History()
+    stale.commit(first.online("aaa"))
+    second.append(*first.online("aaa"))
+    successor.commit(messages(History(successor.load()), 1))
+    with pytest.raises(JournalError, match="Another process has written"):
+        stale.commit(first.message("aaa", "aaa"))
+
+
+def test_readers_see_whole_batches_while_the_journal_is_written(open_journal: Open, path: Path) -> None:
+    """A reader on another thread sees each batch whole or not at all, and never an error."""
+    journal = open_journal(wal_bytes=2**20)
+    history = History()
+    journal.commit(history.online("aaa") + history.online("Bbb"))
+    reader, checkpointer = SqliteReader(path), Checkpointer(path, interval=0.001)
+    done = threading.Event()
+    seen: list[int] = []
+
+    def read() -> None:
+        while not done.is_set():
+            seen.append(len(reader.missed("Bbb", 0, 2**53)))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    checkpointer.start()
+    try:
+        for _ in range(100):
+            journal.commit([entry for _ in range(10) for entry in history.message("aaa", "Bbb", "x" * 500)])
+    finally:
+        done.set()
+        thread.join()
+        checkpointer.stop()
+    seen.append(len(reader.missed("Bbb", 0, 2**53)))
+    reader.close()
+    assert seen == sorted(seen)
+    assert all(count % 10 == 0 for count in seen)
+    assert seen[-1] == 1_000
+
+
+def test_the_write_ahead_file_stays_small(open_journal: Open, path: Path) -> None:
+    """Above the limit the file is truncated between two batches; while a reader is in the way, when it is gone."""
+    journal = open_journal(wal_bytes=2**20)
+    wal = path.with_name("journal.db-wal")
+    history = History()
+    journal.commit(history.online("aaa") + history.online("Bbb"))
+
+    def write() -> int:
+        journal.commit([entry for _ in range(100) for entry in history.message("aaa", "Bbb", "x" * 1_000)])
+        return wal.stat().st_size
+
+    assert max(write() for _ in range(100)) < 2 * 2**20
+    assert min(write() for _ in range(20)) < 2**20
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM entries").fetchone()
+    assert max(write() for _ in range(30)) > 2 * 2**20
+    reader.execute("COMMIT")
+    reader.close()
+    assert min(write() for _ in range(10)) < 2**20
+
+
+def test_one_message_touches_few_pages(open_journal: Open, path: Path) -> None:
+    """A lone message costs the write-ahead file three pages at most: the entry's, the index's, seldom one above."""
+    journal = open_journal()
+    history = History()
+    journal.commit(messages(history, 500))
+    wal = path.with_name("journal.db-wal")
+    before = wal.stat().st_size
+    for _ in range(100):
+        journal.commit(history.message("aaa", "Bbb", "x" * 64))
+    assert (wal.stat().st_size - before) / 100 <= 3 * (4_096 + 24)
+
+
+def test_close_leaves_one_file(open_journal: Open, path: Path) -> None:
+    """After a clean end there is the journal alone, whole."""
+    journal = open_journal()
+    journal.commit(messages(History(), 3))
+    journal.close()
+    assert [file.name for file in path.parent.iterdir()] == ["journal.db"]
+
+
+def test_data_of_an_older_program_is_readable(open_journal: Open) -> None:
+    """A field that has been added to a kind since takes its default in rows that do not have it."""
+    journal = open_journal()
+    history = History()
+    journal.commit(history.online("aaa") + history.command("aaa", "creategroup", "group_exists"))
+    (data,) = journal._db.execute("SELECT data FROM entries WHERE kind = 'c'").fetchone()
+    assert b"code" in data
+    journal._db.execute("UPDATE entries SET data = x'81a46e616d65a178' WHERE kind = 'c'")  # {"name": "x"}
+    [command] = journal.entries_after(1, 10)
+    assert isinstance(command, entries.Command)
+    assert (command.name, command.code) == ("x", "")
+
+
+def test_a_row_that_makes_no_sense_is_reported(open_journal: Open) -> None:
+    """A damaged entry is named, and no traceback of a decoder's."""
+    journal = open_journal()
+    journal.commit(History().online("aaa"))
+    for damage in ("data = x'00'", "kind = '??'", "data = NULL"):
+        journal._db.execute(f"UPDATE entries SET {damage}")  # noqa: S608 constants
+        with pytest.raises(JournalError, match="entry 1 cannot be read"):
+            journal.entries_after(0, 10)
