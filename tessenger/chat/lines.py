@@ -116,9 +116,7 @@ _CONSOLE: dict[type[entries.Entry], Callable[[Any], list[str]]] = {
 }
 """What each kind shows on the console; kinds that are not here show nothing."""
 
-_EVENTS_ONLY = {
-    kind: show for kind, show in _CONSOLE.items() if kind not in (entries.Message, entries.GroupMessage)
-}
+_EVENTS_ONLY = {kind: show for kind, show in _CONSOLE.items() if kind not in (entries.Message, entries.GroupMessage)}
 _SHOWN: dict[Level, dict[type[entries.Entry], Callable[[Any], list[str]]]] = {
     "full": _CONSOLE,
     "events": _EVENTS_ONLY,

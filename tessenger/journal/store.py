@@ -190,9 +190,7 @@ class SqliteJournal:
         """Write what is only counted so far; the caller's transaction decides whether it stays."""
         self._counters.write(db, self._seq)
         db.execute("UPDATE meta SET logged_seq = ?", (self._logged_seq,))
-        db.executemany(
-            "INSERT OR REPLACE INTO text_logs (name, size) VALUES (?, ?)", list(self._logged_sizes.items())
-        )
+        db.executemany("INSERT OR REPLACE INTO text_logs (name, size) VALUES (?, ?)", list(self._logged_sizes.items()))
 
     def _forget_counted(self) -> None:
         """Begin to count anew: what was only counted is kept."""
