@@ -110,6 +110,9 @@ class Filter:
         """Print to standard error."""
         self._write_notice(text + "\n")
 
+    def changed(self) -> None:
+        """A pipe shows no progress."""
+
     async def converse(self, chat: Chat, connection: Connection, server: str, user: str) -> None:
         """Carry lines out until the input or the session ends."""
         while (line := await self._lines.line()) is not None:

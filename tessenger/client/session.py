@@ -32,8 +32,8 @@ from tessenger.wire.messages import (
     Error,
     GroupMessage,
     GroupMsg,
-    JoinGroup,
     Joined,
+    JoinGroup,
     Limits,
     Logout,
     Message,
@@ -61,6 +61,9 @@ class Output(Protocol):
 
     def notice(self, text: str) -> None:
         """Mention something aside from the chat."""
+
+    def changed(self) -> None:
+        """A transfer has moved on."""
 
 
 class KnownNames(Struct, frozen=True):
@@ -290,6 +293,7 @@ class Chat:
                     self._connection.request(request, partial(self._transfer_answered, transfer))
         self._opening = sum(t.outgoing and t.opening for t in self.transfers)
         self._changed.set()
+        self._output.changed()
 
     def _transfer_answered(self, transfer: str, answer: AnyAnswer) -> None:
         self._apply(self.transfers.answered(transfer, answer))

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fake_server import AT, FakeServer
-from tests.support.piped_client import PROMPT, SCRIPTED, PipedClient, environment
 from tessenger.wire.messages import (
     Accept,
     Accepted,
@@ -35,6 +33,8 @@ from tessenger.wire.messages import (
     Seen,
     Sent,
 )
+from tests.support.fake_server import AT, FakeServer
+from tests.support.piped_client import PROMPT, SCRIPTED, PipedClient, environment
 
 TIME = "10 November 2023 20:57:10"
 KEY = "k" * 43
@@ -74,7 +74,7 @@ def test_sign_in_prints_each_prompt_as_a_line(client: PipedClient) -> None:
 @pytest.mark.parametrize("code", ["blocked_now", "blocked"])
 def test_a_blocked_account_ends_the_client(server: FakeServer, client: PipedClient, code: DeniedCode) -> None:
     """The server's words, then a failure, without another question."""
-    server.script[Login] = lambda request: [Denied(request.id, code, "Your account is blocked.")]
+    server.script[Login] = lambda request: [Denied(1, code, "Your account is blocked.")]
     client.type("aaa", "123", "aaa", "123")
     assert client.rest() == ["Please login", "Username: ", "Password: ", "Your account is blocked."]
     assert client.process.returncode == 1
@@ -124,7 +124,7 @@ def test_every_answer_word_for_word(client: PipedClient) -> None:
 def test_a_text_is_sent_as_it_was_typed(server: FakeServer, client: PipedClient) -> None:
     """Quotes, inner spaces, emoji and 9,000 characters arrive whole."""
     client.sign_in()
-    text = "\"it's\"   two  spaces \\n 👋 " + "ä" * 9_000
+    text = '"it\'s"   two  spaces \\n 👋 ' + "ä" * 9_000
     client.type(f"msgto bbb {text}")
     assert server.expect(MsgTo).text == text
 
@@ -160,7 +160,9 @@ def test_piped_commands_are_answered_in_order(client: PipedClient) -> None:
     lines, shown = [], []
     for number in range(1_000):
         lines.append(f"msgto bbb {number}" if number % 10 else f"nonsense{number}")
-        shown.append(f"message sent at {TIME}" if number % 10 else f"Unknown command nonsense{number}. /help shows all commands.")
+        shown.append(
+            f"message sent at {TIME}" if number % 10 else f"Unknown command nonsense{number}. /help shows all commands."
+        )
     client.type(*lines)
     client.end_input()
     output = [line for line in client.rest() if line not in ("", PROMPT)]

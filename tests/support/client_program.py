@@ -42,9 +42,9 @@ class ScriptedFiles:
     def send(self, message: AnyToReceiver) -> None:
         """Answer at once."""
         match message:
-            case OpenFile(transfer=transfer, path=path):
-                self._opened[transfer] = Path(path)
-                self._report(Opened(transfer, Path(path).name, Path(path).stat().st_size, KEY))
+            case OpenFile(transfer=transfer):
+                path = self._opened[transfer] = Path(message.path)
+                self._report(Opened(transfer, path.name, path.stat().st_size, KEY))
             case SendFile(transfer=transfer):
                 path = self._opened[transfer]
                 self._report(Done(transfer, str(path), path.stat().st_size, 0.5, "1234"))

@@ -28,8 +28,8 @@ from tessenger.wire.messages import (
     Denied,
     Error,
     GroupMsg,
-    JoinGroup,
     Joined,
+    JoinGroup,
     Limits,
     Login,
     Logout,
@@ -61,7 +61,7 @@ _DECODER = msgspec.json.Decoder(AnyRequest)
 
 
 class FakeServer:
-    """A server on 127.0.0.1, on a free port unless told otherwise. `script` maps a type of request to what answers it."""
+    """A server on 127.0.0.1, on a free port unless told otherwise. `script` maps a type of request to its answer."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.script: dict[type[Request], Callable[[AnyRequest], list[Answer]]] = {}
@@ -183,7 +183,7 @@ class FakeServer:
 
     def _plausible(self, request: AnyRequest) -> list[Answer]:
         match request:
-            case MsgTo(id=re, to=to, text=text):
+            case MsgTo(id=re, to=to):
                 if to not in self._online and to != "bbb":
                     return [Error("not_online", f"user {to} not online", re)]
                 return [Sent(re, self.number(), AT)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import subprocess
@@ -40,7 +41,12 @@ class PipedClient:
     """A running client whose standard streams are pipes."""
 
     def __init__(
-        self, port: int, home: Path, *options: str, command: Sequence[str] = SCRIPTED, env: Mapping[str, str] | None = None
+        self,
+        port: int,
+        home: Path,
+        *options: str,
+        command: Sequence[str] = SCRIPTED,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.process = subprocess.Popen(
             [*command, *options, "127.0.0.1", str(port)],
@@ -64,10 +70,8 @@ class PipedClient:
         self.process.kill()
         self.process.wait()
         assert self.process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # what a killed client had not read
             self.process.stdin.close()
-        except BrokenPipeError:
-            pass  # what a killed client had not read
         for reader in self._readers:
             reader.join(PATIENCE)
 
@@ -82,7 +86,7 @@ class PipedClient:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
-    def sign_in(self, user: str = "aaa", password: str = "123") -> None:
+    def sign_in(self, user: str = "aaa", password: str = "123") -> None:  # noqa: S107 - a test user's
         """Sign in and wait for the first prompt."""
         self.type(user, password)
         self.expect("Welcome to TESSENGER!")

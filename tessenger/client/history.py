@@ -1,0 +1,78 @@
+r"""The lines that someone typed, kept between sessions: a file for each user, 0600, bounded. Runs in the client's REPL.
+
+One entry a line; a line end inside an entry is written `\n`, a backslash `\\`. Whatever else the file holds, damaged
+bytes included, is taken as it is: a history is never a reason not to start. Passwords are asked elsewhere, without one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from prompt_toolkit.history import History
+
+from tessenger.wire.names import is_name, key
+from tessenger.wire.text import clean
+
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+def encode(entry: str) -> str:
+    """Return `entry` on one line. Pure."""
+    return entry.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def decode(line: str) -> str:
+    """Return what `encode` made `line` from; of other text, something harmless. Pure."""
+    return clean(_ESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], line))
+
+
+class BoundedHistory(History):
+    """The last `limit` entries in the file at `path`; 0: nothing is kept."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        super().__init__()
+        self._path = path
+        self._limit = limit
+
+    def load_history_strings(self) -> Iterable[str]:
+        """Return the entries, the latest first; a file that has grown to twice its bound is cut."""
+        if not self._limit:
+            return []
+        try:
+            lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
+        except OSError:
+            return []  # there is none yet, or it cannot be read: the REPL works without
+        lines = [line for line in lines if line]
+        if len(lines) > 2 * self._limit:
+            lines = lines[-self._limit :]
+            self._replace(lines)
+        return [decode(line) for line in reversed(lines[-self._limit :])]
+
+    def store_string(self, string: str) -> None:
+        """Append an entry, unless the disk will not have it."""
+        if self._limit:
+            self._write(self._path, os.O_APPEND, encode(string) + "\n")
+
+    def _replace(self, lines: list[str]) -> None:
+        new = self._path.with_name(self._path.name + ".new")
+        if self._write(new, os.O_TRUNC, "".join(f"{line}\n" for line in lines)):
+            new.replace(self._path)
+
+    @staticmethod
+    def _write(path: Path, flags: int, text: str) -> bool:
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
+            with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, for its mode
+                file.write(text.encode("utf-8", "replace"))
+        except OSError:
+            return False  # what was typed still works, it is only not kept
+        return True
+
+
+def history_path(state_dir: Path, user: str) -> Path | None:
+    """Return where the history of `user` is kept; a name that is none, from a strange server, has no file."""
+    return state_dir / f"history-{key(user)}" if is_name(user) and not user.startswith(".") else None

@@ -1,0 +1,62 @@
+"""Text above the line that is being typed: collected, and written in one piece at most 20 times a second.
+
+Runs in the client's REPL, on its event loop. The prompt is erased, the text written, the prompt drawn again, all in one
+step and without leaving raw mode, so nothing that is typed meanwhile is echoed into the text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.output import Output
+
+FLUSH_SECONDS = 0.05
+LINES_A_FLUSH = 400
+"""So a burst of 10,000 lines takes a good second, and typing goes on in between."""
+
+
+class Screen:
+    """Where the REPL writes."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._app: Application[str] | None = None
+        self._waiting: deque[str] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def prompt_in(self, app: Application[str]) -> None:
+        """From here on the prompt of `app` is what text must not disturb."""
+        self._app = app
+
+    def add(self, text: str) -> None:
+        """Write `text`, which must be clean, and a line end, soon."""
+        self._waiting.extend(text.split("\n"))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def flush(self) -> None:
+        """Write everything that waits now, in order."""
+        while self._waiting:
+            self._write_some()
+
+    def _flush(self) -> None:
+        self._timer = None
+        if self._waiting:
+            self._write_some()
+        if self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def _write_some(self) -> None:
+        count = min(len(self._waiting), LINES_A_FLUSH)
+        text = "".join(self._waiting.popleft() + "\r\n" for _ in range(count))
+        app = self._app if self._app is not None and self._app.is_running else None
+        if app is not None:
+            app.renderer.erase()
+        self._output.enable_autowrap()
+        self._output.write_raw(text)
+        self._output.flush()
+        if app is not None:
+            app.renderer.request_absolute_cursor_position()
+            app.invalidate()
