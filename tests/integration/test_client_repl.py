@@ -1,0 +1,311 @@
+"""The client in a pseudo-terminal, against a scripted server: what a person at the keyboard sees."""
+
+from __future__ import annotations
+
+import re
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tessenger.wire.messages import Cancel, Login, Logout, Message, MsgTo, Names, Offer, Reject, Replaced
+from tests.support.fake_server import AT, FakeServer
+from tests.support.piped_client import SCRIPTED, environment
+from tests.support.pty_terminal import CTRL_C, CTRL_D, CTRL_R, ENTER, LEFT, TAB, UP, PtyTerminal
+
+TIME = "10 November 2023 20:57:10"
+KEY = "k" * 43
+
+
+class Person:
+    """Someone at a terminal, before they have signed in."""
+
+    def __init__(self, server: FakeServer, home: Path, *, columns: int = 80, rows: int = 24) -> None:
+        command = [*SCRIPTED, "--no-tls", "127.0.0.1", str(server.port)]
+        self.terminal = PtyTerminal(command, env=environment(home), cwd=home, columns=columns, rows=rows)
+
+    def sign_in(self, user: str = "aaa") -> PtyTerminal:
+        """Sign in; return the terminal with an empty command line."""
+        self.terminal.until_line("Username:")
+        self.terminal.type(user + ENTER)
+        self.terminal.until_line("Password:")
+        self.terminal.type("123" + ENTER)
+        self.terminal.until_line(">")
+        return self.terminal
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    """A scripted server without TLS."""
+    with FakeServer() as fake:
+        yield fake
+
+
+@pytest.fixture
+def person(server: FakeServer, tmp_path: Path) -> Iterator[Person]:
+    """Someone in front of a window of 80 by 24."""
+    someone = Person(server, tmp_path)
+    with someone.terminal:
+        yield someone
+
+
+@pytest.fixture
+def terminal(person: Person) -> PtyTerminal:
+    """The terminal of someone who has signed in."""
+    return person.sign_in()
+
+
+def test_the_password_is_not_echoed(server: FakeServer, terminal: PtyTerminal, tmp_path: Path) -> None:
+    """Stars on the screen, and no trace of it in what the client keeps."""
+    assert "Password: ***" in terminal.text()
+    assert b"123" not in terminal.raw
+    assert server.logins[0].password == "123"
+    terminal.type("logout" + ENTER)
+    assert terminal.wait() == 0
+    kept = [path.read_text() for path in (tmp_path / "state").iterdir()]
+    assert "123" not in "".join(kept)
+
+
+def test_a_wrong_password_asks_again(person: Person) -> None:
+    """On the same connection, in the words of the original description."""
+    terminal = person.terminal
+    terminal.until_line("Username:")
+    terminal.type("aaa" + ENTER)
+    terminal.until_line("Password:")
+    terminal.type("999" + ENTER)
+    terminal.until_shown("Invalid password. Please try again.")
+    person.sign_in()
+
+
+def test_the_long_prompt_is_shown_once_and_then_the_toolbar(server: FakeServer, terminal: PtyTerminal) -> None:
+    """After that a short prompt and a line that says who and where one is."""
+    terminal.until_shown(f"aaa@127.0.0.1:{server.port} | connected")
+    terminal.type("msgto bbb hi" + ENTER)
+    terminal.until_shown(f"message sent at {TIME}")
+    assert terminal.text().count("Enter one of the following commands") == 1
+
+
+def test_arriving_messages_leave_the_line_alone(server: FakeServer, terminal: PtyTerminal) -> None:
+    """What is being typed and the cursor in it stay, however much arrives, and the messages stay whole and in order."""
+    terminal.type("msgto bbb helo" + LEFT)
+    terminal.until(lambda: terminal.cursor_column == 15, "the cursor did not move left")
+    for number in range(300):
+        server.say("aaa", f"message number {number}.")
+    terminal.until_shown("message number 299.")
+    terminal.until_line("> msgto bbb helo")
+    assert terminal.cursor_column == 15
+    terminal.type("l" + ENTER)
+    assert server.expect(MsgTo).text == "hello"
+    shown = re.findall(r"^10 November 2023 20:57:10, bbb: message number (\d+)\.$", terminal.text(), re.MULTILINE)
+    assert shown == [str(number) for number in range(300)]
+
+
+def test_typing_goes_on_during_a_burst(server: FakeServer, terminal: PtyTerminal) -> None:
+    """10,000 messages at once: a line that is typed and sent meanwhile is sent before they are all shown."""
+    server.push("aaa", *[Message(server.number(), "bbb", f"number {n}.", AT) for n in range(10_000)])
+    terminal.until_shown("number 0.")
+    terminal.type("msgto bbb still here" + ENTER)
+    terminal.until_shown("> msgto bbb still here")
+    assert "number 9999." not in terminal.text()
+    assert server.expect(MsgTo).text == "still here"
+    terminal.until_shown("number 9999.")
+    text = terminal.text()
+    assert all(f"number {number}." in text for number in range(0, 10_000, 97))
+
+
+def test_text_of_others_cannot_steer_the_terminal(server: FakeServer, terminal: PtyTerminal) -> None:
+    """Escape sequences, bells, C1 controls and bidi overrides arrive visible and harmless."""
+    server.say("aaa", "a\x1b]0;owned\x07b\x1b[2Jc\x9b31md\u202ee")
+    terminal.until_shown("a␛]0;owned␇b␛[2Jc\ufffd31md\ufffde")
+    assert b"owned\x07" not in terminal.raw
+
+
+def test_a_message_of_several_lines_keeps_them(server: FakeServer, terminal: PtyTerminal) -> None:
+    """In a terminal a line end is a line end."""
+    server.say("aaa", "first\nsecond")
+    terminal.until_shown(f"{TIME}, bbb: first\nsecond\n")
+
+
+def test_pasted_lines_are_one_message(server: FakeServer, terminal: PtyTerminal) -> None:
+    """A bracketed paste goes into the line as it is, indentation and all."""
+    terminal.type("msgto bbb \x1b[200~if x:\r    y()\x1b[201~" + ENTER)
+    assert server.expect(MsgTo).text == "if x:\n    y()"
+
+
+def test_completion_of_commands_and_names(server: FakeServer, terminal: PtyTerminal) -> None:
+    """Tab completes a command, then a user that the server knows."""
+    terminal.type("/msg" + TAB)
+    terminal.until_line("> /msgto")
+    terminal.type("b" + TAB)
+    server.expect(Names)
+    terminal.until_line("> /msgto bbb")
+    terminal.type("hi" + ENTER)
+    assert server.expect(MsgTo).to == "bbb"
+
+
+def test_several_completions_are_a_menu(terminal: PtyTerminal) -> None:
+    """What they have in common is put in, Tab goes through them."""
+    terminal.type("/a" + TAB)
+    terminal.until_shown("/activeuser ")
+    terminal.until_shown("Take a file that was offered to you.")
+    terminal.type(TAB)
+    terminal.until_line("> /activeuser")
+
+
+def test_completion_of_paths(terminal: PtyTerminal, tmp_path: Path) -> None:
+    """A name with spaces is put into quotation marks."""
+    (tmp_path / "my example.mp4").touch()
+    terminal.type("/sendfile bbb my" + TAB)
+    terminal.until_line("> /sendfile bbb 'my example.mp4'")
+
+
+def test_history_lasts_from_session_to_session(server: FakeServer, person: Person, tmp_path: Path) -> None:
+    """The last line comes back with the up key, and by searching; the file is private."""
+    terminal = person.sign_in()
+    terminal.type("msgto bbb remember me" + ENTER)
+    server.expect(MsgTo)
+    terminal.type("/activeuser" + ENTER)
+    terminal.until_shown(f"aaa, 127.0.0.1, 13000, {TIME}")
+    terminal.type(CTRL_D)
+    assert terminal.wait() == 0
+    path = tmp_path / "state" / "history-aaa"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text() == "msgto bbb remember me\n/activeuser\n"
+    again = Person(server, tmp_path)
+    with again.terminal:
+        terminal = again.sign_in()
+        terminal.type(UP)
+        terminal.until_line("> /activeuser")
+        terminal.type(CTRL_C)
+        terminal.until_line(">")
+        terminal.type(CTRL_R + "remem")
+        terminal.until_shown("msgto bbb remember me")
+
+
+def test_a_damaged_history_does_no_harm(server: FakeServer, person: Person, tmp_path: Path) -> None:
+    """Bytes that are no text, escapes and half lines: the REPL starts, and none of it reaches the terminal."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "history-aaa").write_bytes(b"\xff\xfe\x1b]0;owned\x07\nmsgto bbb \\")
+    terminal = person.sign_in()
+    terminal.type(UP)
+    terminal.until_shown("> msgto bbb")
+    terminal.type(UP)
+    terminal.until_shown("␛]0;owned␇")
+
+
+def test_ctrl_c_clears_the_line_and_twice_leaves(server: FakeServer, terminal: PtyTerminal) -> None:
+    """First the line, then a hint, then a logout; typing in between starts over."""
+    terminal.type("msgto bbb oops")
+    terminal.until_line("> msgto bbb oops")
+    terminal.type(CTRL_C)
+    terminal.until_line(">")
+    terminal.type(CTRL_C)
+    terminal.until_shown("Press Ctrl-C again or Ctrl-D to sign out and leave.")
+    terminal.type("x")
+    terminal.until_line("> x")
+    terminal.type(CTRL_C)
+    terminal.until_line(">")
+    assert terminal.child.isalive()
+    terminal.type(CTRL_C + CTRL_C)
+    server.expect(Logout)
+    assert terminal.wait() == 0
+    assert "Bye, aaa!" in terminal.lines()
+
+
+def test_ctrl_d_on_an_empty_line_logs_out(server: FakeServer, terminal: PtyTerminal) -> None:
+    """As /logout."""
+    terminal.type(CTRL_D)
+    server.expect(Logout)
+    assert terminal.wait() == 0
+    assert "Bye, aaa!" in terminal.lines()
+
+
+@pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
+def test_leaving_while_signing_in(person: Person, key: str) -> None:
+    """Either key ends the client with a failure, and without a traceback."""
+    person.terminal.until_line("Username:")
+    person.terminal.type(key)
+    assert person.terminal.wait() not in (0, None)
+    assert "Traceback" not in person.terminal.text()
+
+
+def test_a_replaced_session_ends_with_the_servers_words(server: FakeServer, terminal: PtyTerminal) -> None:
+    """Even in the middle of a line."""
+    terminal.type("msgto bbb half a li")
+    terminal.until_line("> msgto bbb half a li")
+    server.push("aaa", Replaced("You have signed in from another place."))
+    assert terminal.wait() == 1
+    assert "You have signed in from another place." in terminal.lines()
+
+
+def test_a_lost_connection_ends_with_clear_words(server: FakeServer, terminal: PtyTerminal) -> None:
+    """One line, a failure."""
+    server.drop("aaa")
+    assert terminal.wait() == 1
+    assert "tessenger-client: The connection to the server was lost." in terminal.lines()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_log_out_and_restore_the_terminal(
+    server: FakeServer, terminal: PtyTerminal, signum: signal.Signals
+) -> None:
+    """A closed terminal or a kill signs out; the modes that the editor switched on are off again."""
+    terminal.type("half a line")
+    terminal.until_line("> half a line")
+    terminal.child.kill(signum)
+    server.expect(Logout)
+    assert terminal.wait() == 128 + signum
+    assert terminal.raw.rfind(b"\x1b[?2004h") < terminal.raw.rfind(b"\x1b[?2004l"), "bracketed paste stays on"
+
+
+def test_an_offer_above_the_limit_is_asked_about(server: FakeServer, terminal: PtyTerminal) -> None:
+    """The number in the question is what /reject takes."""
+    big = Offer(server.number(), AT, "bbb", "0123456789abcdef", "big.mkv", 2_100_000_000, KEY, "127.0.0.1", 9)
+    server.push("aaa", big)
+    terminal.until_shown("bbb offers big.mkv (2.1 GB): /accept 1 or /reject 1")
+    terminal.until_shown("1 offered to you")
+    terminal.type("/reject 1" + ENTER)
+    assert server.expect(Reject).transfer == "0123456789abcdef"
+    terminal.until_shown("You have refused big.mkv from bbb.")
+
+
+def test_a_small_file_is_saved_and_said_where(server: FakeServer, terminal: PtyTerminal) -> None:
+    """The words of the original description, and a second line with the place."""
+    server.push("aaa", Offer(server.number(), AT, "bbb", "0123456789abcdef", "a.mp4", 5, KEY, "127.0.0.1", 9))
+    terminal.until_shown("Received a.mp4 from bbb")
+    terminal.until_shown("Saved as downloads/a.mp4")
+
+
+def test_cancelling_an_offer(server: FakeServer, terminal: PtyTerminal, tmp_path: Path) -> None:
+    """/transfers shows its number, /cancel takes it, the other side is told."""
+    (tmp_path / "a.mp4").write_bytes(b"video")
+    terminal.type("/sendfile bbb a.mp4" + ENTER + "/transfers" + ENTER)
+    terminal.until_shown("1. a.mp4 to bbb, offered: 5 B")
+    terminal.type("/cancel 1" + ENTER)
+    assert server.expect(Cancel).to == "bbb"
+    terminal.until_shown("a.mp4 has been cancelled.")
+
+
+def test_a_small_window(server: FakeServer, tmp_path: Path) -> None:
+    """40 by 10: the line, the toolbar and the menu have room, and a resize draws them anew."""
+    person = Person(server, tmp_path, columns=40, rows=10)
+    with person.terminal as terminal:
+        person.sign_in()
+        server.say("aaa", "how are u ?")
+        terminal.until_shown(f"{TIME}, bbb: how are\nu ?")
+        terminal.until(lambda: terminal.lines()[-1].endswith("| connected"), "no toolbar at the bottom")
+        terminal.type("/c" + TAB)
+        terminal.until_shown("/creategroup")
+        terminal.type(CTRL_C + "msgto bbb hi")
+        terminal.until_line("> msgto bbb hi")
+        terminal.resize(80, 24)
+        terminal.until(lambda: terminal.lines()[-1].endswith("| connected"), "no toolbar after the resize")
+        terminal.until_line("> msgto bbb hi")
+
+
+def test_the_sign_in_tells_the_udp_port(server: FakeServer, person: Person) -> None:
+    """The file process's port goes out with the sign-in."""
+    person.sign_in()
+    assert server.expect(Login).udp_port == 13_000
