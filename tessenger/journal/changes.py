@@ -12,16 +12,12 @@ from typing import Any
 
 from tessenger.chat import entries
 from tessenger.chat.present import Group, Member, Session, Snapshot
-from tessenger.journal import rows
+from tessenger.journal.counters import Counters
 from tessenger.wire import names
 
 _SESSION = Session.__struct_fields__
 _READ_SESSIONS = f"SELECT {', '.join(_SESSION)} FROM sessions ORDER BY seq"  # noqa: S608 constants only
 _ADD_SESSION = f"INSERT OR REPLACE INTO sessions ({', '.join(_SESSION)}) VALUES ({', '.join('?' * len(_SESSION))})"  # noqa: S608
-REPEATABLE = 4_096
-"""Ids below a session's highest for which a repeat finds its answer: a client has at most 1,024 requests unanswered,
-and may send pings, which take ids too, in between."""
-
 _OFFLINE = "UPDATE users SET offline_seq = ? WHERE user = ?"
 
 
@@ -137,57 +133,6 @@ CHANGES: dict[type[entries.Entry], Callable[[sqlite3.Connection, Any], None]] = 
 """What each kind changes; kinds that are not here change nothing. The log accepts an entry before it comes here."""
 
 
-# ---- counted behind the entries ----
-
-
-class Counters:
-    """The highest request id of each session, and the last `n` of each slot's generation, as entries move them on.
-
-    Every message moves both. Writing them with each would touch more pages than the message itself, so they are
-    written now and then (`meta.counted_seq` says up to where), and whoever reads them counts the entries behind that.
-    `seq` is that number, `highest` has the sessions that moved since.
-    """
-
-    def __init__(self, seq: int, slots: dict[int, tuple[int, int]]) -> None:
-        """Go on behind entry `seq` from `slots`, which maps a slot to its generation and last `n`."""
-        self.seq = seq
-        self.highest: dict[int, int] = {}
-        self.slots = slots
-
-    def count(self, entry: entries.AnyEntry) -> None:
-        """Move on by one journaled entry."""
-        if isinstance(entry, entries.Issued) and entry.request > self.highest.get(entry.session, 0):
-            self.highest[entry.session] = entry.request
-        if entry.slot:
-            generation, _ = self.slots.get(entry.slot, (0, 0))
-            if isinstance(entry, entries.Online | entries.Resumed):
-                generation = entry.generation
-            self.slots[entry.slot] = (generation, entry.n)
-        if isinstance(entry, entries.Released) and entry.dead_slot in self.slots:
-            self.slots[entry.dead_slot] = (entry.generation, 0)
-
-    def write(self, db: sqlite3.Connection, seq: int) -> None:
-        """Keep the counters as of `seq`; once the transaction has succeeded, call `written`."""
-        moved = [(session, request, self.seq, seq) for session, request in self.highest.items()]
-        db.executemany("UPDATE sessions SET highest = max(highest, ?2) WHERE id = ?1", [of[:2] for of in moved])
-        db.executemany(
-            "INSERT OR REPLACE INTO requests SELECT id, ?2, ?3, ?4 FROM sessions WHERE id = ?1",
-            moved,
-        )
-        db.executemany(
-            "DELETE FROM requests WHERE session = ? AND request < ?",
-            [(session, request - REPEATABLE) for session, request, *_ in moved if request > REPEATABLE],
-        )
-        db.execute("DELETE FROM slots")
-        db.executemany("INSERT INTO slots VALUES (?, ?, ?)", [(slot, *known) for slot, known in self.slots.items()])
-        db.execute("UPDATE meta SET counted_seq = ?", (seq,))
-
-    def written(self, seq: int) -> None:
-        """Begin anew behind `seq`: what was counted up to there is kept."""
-        self.seq = seq
-        self.highest.clear()
-
-
 # ---- reading ----
 
 
@@ -198,23 +143,14 @@ def read_last(db: sqlite3.Connection) -> tuple[int, int]:
     return max(seq, start), at
 
 
-def read_counters(db: sqlite3.Connection) -> Counters:
-    """Return the counters as of the last entry."""
-    slots = {slot: (generation, n) for slot, generation, n in db.execute("SELECT slot, generation, n FROM slots")}
-    (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
-    counters = Counters(counted, slots)
-    for row in db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq", (counted,)):
-        counters.count(rows.from_row(row))
-    return counters
-
-
 def read_snapshot(db: sqlite3.Connection) -> Snapshot:
     """Return the present state; call it within a transaction, so that all of it is of one moment."""
     seq, at = read_last(db)
-    counters = read_counters(db)
+    counted = Counters.read(db)
+    highest = counted.highest_of_all(db)
     sessions = [Session(*row) for row in db.execute(_READ_SESSIONS)]
     for session in sessions:
-        session.highest = max(session.highest, counters.highest.get(session.id, 0))
+        session.highest = max(session.highest, highest.get(session.id, 0))
     groups = {
         names.key(name): Group(name, creator, since, {})
         for name, creator, since in db.execute("SELECT name, creator, seq FROM groups ORDER BY seq")
@@ -230,5 +166,5 @@ def read_snapshot(db: sqlite3.Connection) -> Snapshot:
         groups=list(groups.values()),
         failures=dict(db.execute("SELECT key, failures FROM failures").fetchall()),
         blocks={key: (user, until) for key, user, until in db.execute("SELECT key, user, until FROM blocks")},
-        slots=counters.slots,
+        slots=counted.slots(),
     )

@@ -10,7 +10,7 @@ with the sequence number. User and group names are ASCII, so NOCASE compares as 
 epoch        how many times a server has started on this journal
 start_seq    the number behind which the running server's entries begin
 reserved_seq entries up to this number may have been passed on: a start goes on behind it (see store.py)
-counted_seq  `sessions.highest`, `requests` and `slots` are counted up to here, the entries behind tell the rest
+counted_seq  `requests` and `slots` are counted up to here, the entries behind tell the rest
 logged_seq   the text logs have everything up to here, and had the sizes in `text_logs` then
 """
 

@@ -23,6 +23,7 @@ from tessenger.chat.entries import AnyEntry
 from tessenger.chat.present import Snapshot
 from tessenger.errors import JournalBusy, JournalError
 from tessenger.journal import changes, rows, schema
+from tessenger.journal.counters import Counters
 
 BLOCK = 1_000_000
 """Numbers reserved at a time: one fsync (some milliseconds) for as many messages."""
@@ -52,7 +53,7 @@ class SqliteJournal:
         self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
         try:
             self._seq, _ = changes.read_last(self._db)
-            self._counters = changes.read_counters(self._db)
+            self._counters = Counters.read(self._db)
             self._reserved, self._logged_seq = self._db.execute("SELECT reserved_seq, logged_seq FROM meta").fetchone()
         except sqlite3.Error as error:
             raise schema.explained(path, error) from error
@@ -111,7 +112,7 @@ class SqliteJournal:
             db.execute("UPDATE sessions SET detached_until = ?", (now_ms + grace_ms,))
             db.execute("UPDATE meta SET epoch = epoch + 1, start_seq = ?1, reserved_seq = ?1", (start,))
         self._seq = self._reserved = start
-        self._counters = changes.Counters(start, {})
+        self._counters = Counters(start)
         (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
         return int(epoch)
 
@@ -120,9 +121,7 @@ class SqliteJournal:
 
         Call it when everything of the slot's earlier generation has been committed. Kept with the next commit.
         """
-        if self._counters.slots.get(slot, (0, 0))[0] != generation:
-            self._counters.slots[slot] = (generation, 0)
-            self._count_now = True
+        self._count_now |= self._counters.seat(slot, generation)
 
     def close(self) -> None:
         """Keep what is still only counted, put everything on the disk, and leave one file behind.
@@ -179,10 +178,7 @@ class SqliteJournal:
     def _committed(self, batch: Sequence[AnyEntry], last: int) -> None:
         if self._count_now or self._seq - self._counters.seq >= COUNT_EVERY:
             self._forget_counted()
-        count = self._counters.count
-        for entry in batch:
-            if entry.seq:
-                count(entry)
+        self._counters.count(batch)
         self._seq = last
         self._truncate_when_large()
 

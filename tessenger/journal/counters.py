@@ -1,0 +1,97 @@
+"""Request ids of sessions and places of slots: what every message moves on, kept apart. For the logger, and for starts.
+
+Writing them with each message would touch more pages than the message itself. So they are written now and then, as of
+`meta.counted_seq`, and whoever needs them counts the entries behind that.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from typing import Self
+
+from tessenger.chat import entries
+from tessenger.journal import rows
+
+REPEATABLE = 4_096
+"""Ids below a session's highest for which a repeat finds its answer: a client has at most 1,024 requests unanswered,
+and may send pings, which take ids too, in between."""
+
+_PRUNE_EVERY = 8
+"""How many writings to one that also forgets what the sessions in it have below `REPEATABLE`."""
+
+
+class Counters:
+    """The highest request id of each session, and for each slot its generation and the last `n` of it."""
+
+    def __init__(self, seq: int) -> None:
+        """Begin behind entry `seq` with nothing known."""
+        self.seq = seq
+        """Up to which entry all of this is kept."""
+        self._highest: dict[int, int] = {}  # of the sessions that moved since
+        self._generations: dict[int, int] = {}
+        self._last: dict[int, int] = {}
+        self._writings = 0
+
+    @classmethod
+    def read(cls, db: sqlite3.Connection) -> Self:
+        """Return the counters as of the last entry."""
+        (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
+        counters = cls(counted)
+        for slot, generation, n in db.execute("SELECT slot, generation, n FROM slots"):
+            counters._generations[slot], counters._last[slot] = generation, n
+        behind = db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq", (counted,))
+        counters.count(rows.from_row(row) for row in behind)
+        return counters
+
+    def slots(self) -> dict[int, tuple[int, int]]:
+        """Return for each slot its generation and the last `n` of it. The logger's own entries have slot 0."""
+        return {slot: (self._generations.get(slot, 0), n) for slot, n in self._last.items() if slot}
+
+    def highest_of_all(self, db: sqlite3.Connection) -> dict[int, int]:
+        """Return the highest request id of every session that made a request."""
+        kept = dict(db.execute("SELECT session, max(request) FROM requests GROUP BY session").fetchall())
+        return kept | self._highest
+
+    def seat(self, slot: int, generation: int) -> bool:
+        """Let the slot's entries be of this generation, `n` from 1; tell whether that is new."""
+        if self._generations.get(slot) == generation and slot in self._last:
+            return False
+        self._generations[slot], self._last[slot] = generation, 0
+        return True
+
+    def count(self, batch: Iterable[entries.AnyEntry]) -> None:
+        """Move on by committed entries; those without a number do not count."""
+        highest, last = self._highest, self._last
+        for entry in batch:
+            if not entry.seq:
+                continue
+            last[entry.slot] = entry.n
+            if isinstance(entry, entries.Issued):
+                if entry.request > highest.get(entry.session, 0):
+                    highest[entry.session] = entry.request
+            elif isinstance(entry, entries.Online | entries.Resumed):
+                self._generations[entry.slot] = entry.generation
+            elif isinstance(entry, entries.Released) and entry.dead_slot in last:
+                self._generations[entry.dead_slot], last[entry.dead_slot] = entry.generation, 0
+
+    def write(self, db: sqlite3.Connection, seq: int) -> None:
+        """Keep the counters as of `seq`; once the transaction has succeeded, call `written`."""
+        db.executemany(
+            "INSERT OR REPLACE INTO requests SELECT id, ?2, ?3, ?4 FROM sessions WHERE id = ?1",
+            [(session, request, self.seq, seq) for session, request in self._highest.items()],
+        )
+        if self._writings % _PRUNE_EVERY == 0:
+            db.executemany(
+                "DELETE FROM requests WHERE session = ? AND request < ?",
+                [(session, request - REPEATABLE) for session, request in self._highest.items() if request > REPEATABLE],
+            )
+        db.execute("DELETE FROM slots")
+        db.executemany("INSERT INTO slots VALUES (?, ?, ?)", [(slot, *known) for slot, known in self.slots().items()])
+        db.execute("UPDATE meta SET counted_seq = ?", (seq,))
+
+    def written(self, seq: int) -> None:
+        """Begin anew behind `seq`: what was counted up to there is kept."""
+        self.seq = seq
+        self._highest.clear()
+        self._writings += 1
