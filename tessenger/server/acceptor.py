@@ -113,6 +113,7 @@ class Acceptor:
         self._selector = selectors.DefaultSelector()
         self._refused_in = 0
         self._refusals = 0
+        self._open = False
         self._stopping = False
 
     def run(self) -> None:
@@ -121,7 +122,6 @@ class Acceptor:
         listening.setblocking(False)
         self._watch(self._pipe, self._obey)
         self._reconnect()
-        self._watch(listening, self._accept)
         self._pipe.send(control.Ready())
         while not self._stopping:
             for key, _ in self._selector.select(None if self._complete else AGAIN_SECONDS):
@@ -129,6 +129,18 @@ class Acceptor:
                 act()
             if not self._complete:
                 self._reconnect()
+            self._open_or_close()
+
+    def _open_or_close(self) -> None:
+        """Accept while a worker is there; without one, new connections wait in the kernel's backlog."""
+        staffed = any(line.socket is not None for line in self._lines)
+        if staffed == self._open:
+            return
+        self._open = staffed
+        if staffed:
+            self._watch(self._listening, self._accept)
+        else:
+            self._selector.unregister(self._listening)
 
     @property
     def _complete(self) -> bool:
