@@ -112,9 +112,9 @@ class Hub:
             self.lost(link)
             link.end()
 
-    def closing(self) -> None:
-        """Tell everybody that the server stops."""
-        for link in list(self.delivery.links.values()):
+    def close(self, link: Link) -> None:
+        """Tell a client that the server stops, and close. A session stays as it is stored: to be resumed."""
+        if not link.ended:
             self.say(link, answers.line(messages.Closing(words.CLOSING)))
             self.delivery.flush()
             link.end()

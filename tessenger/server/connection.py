@@ -101,6 +101,10 @@ class ClientConnection(asyncio.Protocol):
             self._door.throttled.add(self)
             self._pause()
 
+    def stop_reading(self) -> None:
+        """Read no more: the worker ends."""
+        self._pause()
+
     def _go_on(self) -> None:
         self._door.throttled.discard(self)
         self._resume()

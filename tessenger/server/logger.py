@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import sys
 import time
 from multiprocessing.connection import Connection
 
@@ -38,6 +37,9 @@ RETRY_SECONDS = 0.5
 MAX_WAITING = 100_000
 """Entries that may wait for a commit; above it workers are not read."""
 
+STANDARD_OUTPUT = 1
+"""The console's descriptor."""
+
 CONSOLE_SECONDS = 0.5
 """How long the end of the process may wait for a blocked console."""
 
@@ -55,7 +57,7 @@ class Logger:
         self._text_logs = TextLogs(context.data_dir, self._journal)
         self._text_logs.recover()
         self._ledger = Ledger(self._journal.load(), round(config.sessions.grace_seconds * 1000))
-        self._console = Console(sys.stdout.fileno())
+        self._console = Console(STANDARD_OUTPUT)
         self._waiting: list[tuple[Follower, frames.Append]] = []
         self._waiting_entries = 0
         self._unkept: list[AnyEntry] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from msgspec import structs
 from setproctitle import setproctitle
@@ -218,7 +219,7 @@ class Supervisor:
         if not self._announced and not self._unready:
             self._announced = True
             count = len(self._workers)
-            print(f"Listening on {self._premises.address} with {count} worker{'s' * (count != 1)}", flush=True)
+            _print(f"Listening on {self._premises.address} with {count} worker{'s' * (count != 1)}", sys.stdout)
 
     def _died(self, child: Child) -> None:
         """Replace a process that died, at once or, if it never was ready, after a while."""
@@ -310,11 +311,26 @@ def _ending(exitcode: int | None) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"tessenger-server: {text}", file=sys.stderr, flush=True)
+    _print(f"tessenger-server: {text}", sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    with contextlib.suppress(OSError):  # nobody looks at it any more: no reason to stop serving
+        print(text, file=stream, flush=True)
+
+
+def _have_standard_streams() -> None:
+    """Open those of the three standard descriptors that are closed, or a socket would get what is meant for people."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def run(config: Config, reload: Callable[[], Config]) -> int:
     """Run the server until it is told to stop. Returns the exit status; raises `TessengerError` where it cannot."""
+    _have_standard_streams()
     with Premises(config) as premises:
         roles.keep_errors(Path(config.server.data_dir))
         return Supervisor(config, reload, premises).run()

@@ -88,9 +88,8 @@ class ClientDoor:
         if self._server is not None:
             self._server.cancel()
         self._leave_acceptor()
-        self.hub.closing()
         for connection in list(self.connections):
-            connection.link.end()
+            self.hub.close(connection.link)
         deadline = self.loop.time() + CLOSE_SECONDS
         while self.connections and self.loop.time() < deadline:
             await asyncio.sleep(0.01)
@@ -149,6 +148,7 @@ class ClientDoor:
         accepted.setblocking(False)
         with contextlib.suppress(OSError):  # it may be gone already, which the next line notices
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection = ClientConnection(self, peer_of(accepted), _REFUSALS.get(word))
         self.connections.add(connection)
         try:
@@ -232,8 +232,8 @@ class WorkerProcess:
 
     async def _drain(self) -> None:
         """Wait until what clients have sent is committed and answered."""
-        for connection in list(self._door.connections):
-            connection.throttle()
+        for connection in self._door.connections:
+            connection.stop_reading()
         deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
         while not self._log.empty and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.005)
