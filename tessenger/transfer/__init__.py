@@ -1,1 +1,1 @@
-"""The UDP file protocol, without sockets or clocks: packets, sender, receiver, congestion, paths. Pure but for paths."""
+"""The UDP file protocol without sockets or clocks: packets, sender, receiver, congestion. Pure but for `paths`."""

@@ -1,0 +1,218 @@
+"""How fast to send: congestion control in the manner of BBR. Pure.
+
+After "BBR: Congestion-Based Congestion Control" (ACM Queue, 2016): the sending rate follows the highest delivery rate
+of the last ten round trips, and what is in flight is bounded by that rate times the shortest round trip. Eight phases of
+a round trip take turns: one sends faster to find more, one slower to empty the queue that the first may have built, six
+hold.
+
+What differs: loss is booked by the phase that sent it. Loss in the slower phase is the path's own, and is made up for
+by sending that much more. Loss beyond that in the faster phase is a queue too short to probe into: probing becomes
+gentle. Loss beyond that in the holding phases means that the estimate is too high for this queue: all phases send a
+little less.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum
+
+from tessenger.transfer.recovery import Sample
+
+NEVER = float("inf")
+STARTUP_GAIN = 2.885  # 2 / ln 2: doubles each round trip
+CYCLE = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+GENTLE_PROBE = 0.05
+BANDWIDTH_ROUNDS = 10
+QUANTUM = 0.001
+"""Seconds of sending that make a train; also what timers and acknowledgements are late by."""
+MAX_COMPENSATION = 0.25
+"""Loss beyond this share is not made up for."""
+STARTUP_LOSS = 0.3
+"""Share of a round's bytes: more than random loss is likely to take means that the queue is full."""
+PROBE_RTT_AFTER = 10.0
+PROBE_RTT_SECONDS = 0.2
+INITIAL_BYTES = 32 * 1_200
+MIN_WINDOW = 4
+
+
+class Phase(IntEnum):
+    """What a train was sent in."""
+
+    FASTER = 0
+    SLOWER = 1
+    HOLD = 2
+    STARTUP = 3
+
+
+class _LossShare:
+    """The share of bytes that are lost, over about the last dozen round trips."""
+
+    def __init__(self) -> None:
+        self._sent = self._lost = 0.0
+
+    def add(self, arrived: int, lost: int) -> None:
+        self._sent += arrived + lost
+        self._lost += lost
+
+    def fade(self) -> None:
+        self._sent *= 0.92
+        self._lost *= 0.92
+
+    def share(self, least: float) -> float | None:
+        """Return the share; None where fewer than `least` bytes are known."""
+        return self._lost / self._sent if self._sent >= least else None
+
+
+class Congestion:
+    """Says at what `pacing_rate` (bytes a second) and up to what `window` (bytes in flight) to send."""
+
+    def __init__(self, receive_buffer: int, rate_limit: float, rtt: float, now: float) -> None:
+        self.rate_limit = rate_limit
+        self._receive_buffer = receive_buffer
+        self._rtt = rtt
+        self._started = False  # startup is over
+        self._draining = False
+        self._rates: deque[tuple[int, float]] = deque()
+        self._round = 0
+        self._round_end = 0
+        self._best = 0.0
+        self._rounds_without_gain = 0
+        self._round_arrived = self._round_lost = 0
+        self._phase = 0
+        self._phase_at = now
+        self._probe_rtt_until = 0.0
+        self._min_rtt = rtt
+        self._min_rtt_at = now
+        self._shares = {phase: _LossShare() for phase in Phase}
+        self._probe = CYCLE[0] - 1
+        self._hold = 1.0
+        self.datagram = 1_200
+        self.pacing_rate = STARTUP_GAIN * INITIAL_BYTES / max(rtt, QUANTUM / 10)
+        self.window = float(INITIAL_BYTES)
+        self._limit_rate()
+
+    @property
+    def bandwidth(self) -> float:
+        """The highest delivery rate of the last rounds, in bytes a second."""
+        return self._rates[0][1] if self._rates else 0.0
+
+    @property
+    def phase(self) -> Phase:
+        """What the train that leaves now is booked under."""
+        if not self._started:
+            return Phase.SLOWER if self._draining else Phase.STARTUP
+        return Phase(min(self._phase, Phase.HOLD))
+
+    @property
+    def background_loss(self) -> float:
+        """The share that the path loses whatever is sent."""
+        share = self._shares[Phase.SLOWER].share(8 * self.datagram)
+        return min(share or 0.0, MAX_COMPENSATION)
+
+    def acknowledged(self, sample: Sample, in_flight: int, delivered: int, min_rtt: float, now: float) -> None:
+        """Take what an acknowledgement, or the lack of one, said."""
+        for phase in {*sample.arrived, *sample.lost}:
+            arrived, lost = sample.arrived.get(phase, 0), sample.lost.get(phase, 0)
+            self._shares[Phase(phase)].add(arrived, lost)
+            self._round_arrived += arrived
+            self._round_lost += lost
+        if min_rtt < NEVER:
+            if min_rtt <= self._min_rtt or not self._rates:
+                self._min_rtt_at = now
+            self._rtt = self._min_rtt = min_rtt
+        if sample.delivered_before >= self._round_end:
+            self._round_end = delivered
+            self._end_round()
+        if sample.rate and (not sample.limited or sample.rate > self.bandwidth):
+            self._add_rate(sample.rate)
+        if self._rates:
+            self._advance(in_flight, now)
+            self._control(now)
+
+    def _add_rate(self, rate: float) -> None:
+        rates = self._rates
+        while rates and rates[-1][1] <= rate:
+            rates.pop()
+        rates.append((self._round, rate))
+        while rates[0][0] < self._round - BANDWIDTH_ROUNDS:
+            rates.popleft()
+
+    def _end_round(self) -> None:
+        self._round += 1
+        total = self._round_arrived + self._round_lost
+        lost_much = total > 16 * self.datagram and self._round_lost > STARTUP_LOSS * total
+        self._round_arrived = self._round_lost = 0
+        for share in self._shares.values():
+            share.fade()
+        while len(self._rates) > 1 and self._rates[0][0] < self._round - BANDWIDTH_ROUNDS:
+            self._rates.popleft()
+        if self._started or self._draining:
+            return
+        if self.bandwidth > 1.25 * self._best:
+            self._best = self.bandwidth
+            self._rounds_without_gain = 0
+        else:
+            self._rounds_without_gain += 1
+        if self._rounds_without_gain >= 3 or (lost_much and self._round > 3):
+            self._draining = True
+
+    def _advance(self, in_flight: int, now: float) -> None:
+        """Go to the next phase where it is time."""
+        if self._draining and in_flight <= self.bandwidth * (self._rtt + 2 * QUANTUM):
+            self._draining, self._started = False, True
+            self._phase, self._phase_at = Phase.HOLD, now
+        if not self._started:
+            return
+        if now - self._phase_at > max(self._rtt, 2 * QUANTUM):
+            self._phase, self._phase_at = (self._phase + 1) % len(CYCLE), now
+            if self._phase == 0:
+                self._judge_losses()
+        if now - self._min_rtt_at > PROBE_RTT_AFTER:
+            self._min_rtt_at = now
+            self._probe_rtt_until = now + max(PROBE_RTT_SECONDS, self._rtt)
+
+    def _judge_losses(self) -> None:
+        """Once a cycle: adjust probing and holding to what they lost beyond the path's own loss."""
+        least = 32 * self.datagram
+        background = self.background_loss
+        probing = self._shares[Phase.FASTER].share(least)
+        holding = self._shares[Phase.HOLD].share(least)
+        full = CYCLE[0] - 1
+        if probing is not None and probing > background + 0.05:
+            self._probe = max(GENTLE_PROBE, self._probe / 2)
+        else:
+            self._probe = min(full, self._probe * 1.1)
+        if holding is not None and holding > background + 0.02:
+            self._hold = max(0.85, self._hold - 0.03)
+        else:
+            self._hold = min(1.0, self._hold + 0.005)
+
+    def _control(self, now: float) -> None:
+        bandwidth, rtt = self.bandwidth, self._rtt
+        product = bandwidth * rtt
+        if not self._started:
+            gain = 1 / STARTUP_GAIN if self._draining else STARTUP_GAIN
+            window = STARTUP_GAIN * bandwidth * (rtt + 2 * QUANTUM)
+        else:
+            gain = 1 + self._probe if self._phase == 0 else CYCLE[self._phase] * self._hold
+            window = 2 * bandwidth * (rtt + 2 * QUANTUM)
+        rate = gain * bandwidth / (1 - self.background_loss)
+        # What the receiver's process has not read yet waits in its kernel's buffer, which must hold it.
+        window = min(window, product + 0.8 * self._receive_buffer)
+        if not self._started and not self._draining:
+            window = max(window, INITIAL_BYTES)
+            rate = max(rate, STARTUP_GAIN * INITIAL_BYTES / max(rtt, QUANTUM / 10))
+        if now < self._probe_rtt_until:
+            window = min(window, product / 2)
+        self.window = max(window, MIN_WINDOW * self.datagram)
+        self.pacing_rate = max(rate, self.datagram / max(rtt, QUANTUM))
+        self._limit_rate()
+
+    def _limit_rate(self) -> None:
+        if self.rate_limit:
+            self.pacing_rate = min(self.pacing_rate, self.rate_limit)
+
+    def limit(self, rate: float) -> None:
+        """Never send faster than `rate` bytes a second from now on; 0 is no limit."""
+        self.rate_limit = rate
+        self._limit_rate()

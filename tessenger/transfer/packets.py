@@ -1,0 +1,216 @@
+"""The datagrams of the file protocol, as bytes and as values. Pure. docs/transfer-protocol.md describes them.
+
+Every datagram starts with 18 bytes. Data: session u64, block u32, train u32, segment u8, flags u8. Control: session
+u64, number u64, kind u8, flags u8, where the flag `CONTROL` tells the two apart; what follows is sealed, and its
+plaintext is what the functions of this module encode and decode. All integers are big-endian. Whatever bytes come,
+decoding raises nothing but `PacketError`.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+VERSION = 1
+
+DATA = struct.Struct("!QIIBB")
+CONTROL_HEADER = struct.Struct("!QQBB")
+SESSION = struct.Struct("!Q")
+
+CONTROL = 0x80
+"""Flag: a control datagram."""
+CUT_MASK = 0x07
+"""Flags of data: the number of the cut."""
+ATTEMPT_SHIFT = 3
+"""Flags of data: the attempt's lowest bit, so that what is late from the first attempt is not taken for the second."""
+
+MAX_CONTROL = 1_200
+"""Bytes of the longest control datagram other than a probe: any path carries it."""
+MAX_BITMAP = 512
+"""Bytes of the bitmap of whole blocks in an acknowledgement."""
+MAX_RECORDS = 40
+"""Records of blocks in one acknowledgement."""
+MAX_REASON = 300
+"""Bytes of the reason of an ABORT."""
+
+
+class PacketError(ValueError):
+    """A datagram that passed its authentication is none of this protocol: the peer speaks another version, or lies."""
+
+
+class Kind(IntEnum):
+    """What a control datagram is."""
+
+    HELLO = 1
+    ACK = 2
+    PING = 3
+    CHALLENGE = 4
+    RESPONSE = 5
+    PROBE = 6
+    PROBED = 7
+    FIN = 8
+    DONE = 9
+    AGAIN = 10
+    ABORT = 11
+    BYE = 12
+
+
+class Hello(NamedTuple):
+    """The handshake. `token` is this side's own, `echo` the peer's latest or eight zero bytes.
+
+    `settled`: the peer's HELLO came and had this side's token in it, so no answer is needed.
+    `receive_buffer` is the kernel's for the socket, in bytes; `window` how many blocks behind the first one that is
+    missing are taken.
+    """
+
+    version: int
+    cipher: int
+    settled: bool
+    receive_buffer: int
+    window: int
+    token: bytes
+    echo: bytes
+
+
+class Record(NamedTuple):
+    """What has come of one block: `mask` has bit n set for segment n of a block cut as `cut` says.
+
+    `epoch` counts how often the block was put together and failed its authentication: a record with a higher epoch than
+    before asks for the whole block again.
+    """
+
+    block: int
+    cut: int
+    epoch: int
+    mask: int
+
+
+class Ack(NamedTuple):
+    """What has come. `train` is the highest since the last acknowledgement (0: none), `delay` its age in microseconds.
+
+    All blocks below `cumulative` are whole, and those whose bit (n: block `cumulative` + n) is set in `whole`.
+    `repeats` counts the segments that had come before.
+    """
+
+    attempt: int
+    train: int
+    delay: int
+    cumulative: int
+    repeats: int
+    whole: int
+    records: tuple[Record, ...]
+
+
+class Fin(NamedTuple):
+    """The file has ended: its length, and the BLAKE3 hash of all of it."""
+
+    attempt: int
+    size: int
+    digest: bytes
+
+
+_HELLO = struct.Struct("!BB?IH8s8s")
+_ACK = struct.Struct("!BIIIIHB")
+_RECORD = struct.Struct("!IBBQ")
+_FIN = struct.Struct("!BQ32s")
+_ATTEMPT = struct.Struct("!B")
+_LENGTH = struct.Struct("!H")
+
+NO_ECHO = bytes(8)
+
+
+def encode_hello(hello: Hello) -> bytes:
+    """Return the body of a HELLO."""
+    return _HELLO.pack(*hello)
+
+
+def decode_hello(body: bytes) -> Hello:
+    """Return what the body of a HELLO says. Bytes behind what this version knows are skipped."""
+    return Hello(*_unpack(_HELLO, body))
+
+
+def encode_ack(ack: Ack) -> bytes:
+    """Return the body of an ACK. Of `whole` only the first 4,096 blocks are told."""
+    whole = ack.whole & ((1 << 8 * MAX_BITMAP) - 1)
+    bitmap = whole.to_bytes((whole.bit_length() + 7) // 8, "little")
+    delay = min(ack.delay, 2**32 - 1)
+    head = _ACK.pack(
+        ack.attempt, ack.train, delay, ack.cumulative, ack.repeats & 0xFFFFFFFF, len(bitmap), len(ack.records)
+    )
+    return b"".join((head, bitmap, *(_RECORD.pack(*record) for record in ack.records)))
+
+
+def decode_ack(body: bytes) -> Ack:
+    """Return what the body of an ACK says."""
+    attempt, train, delay, cumulative, repeats, bitmap, records = _unpack(_ACK, body)
+    middle = _ACK.size + bitmap
+    if len(body) != middle + records * _RECORD.size or bitmap > MAX_BITMAP:
+        raise PacketError("an acknowledgement of a wrong length")
+    whole = int.from_bytes(body[_ACK.size : middle], "little")
+    listed = tuple(Record(*fields) for fields in _RECORD.iter_unpack(body[middle:]))
+    return Ack(attempt, train, delay, cumulative, repeats, whole, listed)
+
+
+def encode_fin(fin: Fin) -> bytes:
+    """Return the body of a FIN."""
+    return _FIN.pack(*fin)
+
+
+def decode_fin(body: bytes) -> Fin:
+    """Return what the body of a FIN says."""
+    return Fin(*_unpack(_FIN, body))
+
+
+def encode_attempt(attempt: int) -> bytes:
+    """Return the body of DONE (the attempt that is whole) and AGAIN (the attempt to start)."""
+    return _ATTEMPT.pack(attempt)
+
+
+def decode_attempt(body: bytes) -> int:
+    """Return the attempt that a DONE or AGAIN names."""
+    attempt: int = _unpack(_ATTEMPT, body)[0]
+    return attempt
+
+
+def encode_length(length: int) -> bytes:
+    """Return the body of PROBED: the length of the probe that came."""
+    return _LENGTH.pack(length)
+
+
+def decode_length(body: bytes) -> int:
+    """Return the length that a PROBED names."""
+    length: int = _unpack(_LENGTH, body)[0]
+    return length
+
+
+def decode_token(body: bytes) -> bytes:
+    """Return the eight bytes of a CHALLENGE or RESPONSE."""
+    if len(body) < 8:
+        raise PacketError("a token that is too short")
+    return body[:8]
+
+
+def encode_reason(reason: str) -> bytes:
+    """Return the body of an ABORT, cut where it is too long."""
+    return reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore").encode()
+
+
+def decode_reason(body: bytes) -> str:
+    """Return the reason of an ABORT, on one line and printable, since it is another person's text."""
+    text = body[:MAX_REASON].decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def session_of(datagram: bytes | bytearray | memoryview) -> int:
+    """Return the session id at the front of a datagram, or -1 for one that is too short."""
+    if len(datagram) < CONTROL_HEADER.size:
+        return -1
+    session: int = SESSION.unpack_from(datagram)[0]
+    return session
+
+
+def _unpack(layout: struct.Struct, body: bytes) -> tuple[Any, ...]:
+    if len(body) < layout.size:
+        raise PacketError(f"a body of {len(body)} bytes is too short")
+    return layout.unpack_from(body)

@@ -1,0 +1,256 @@
+"""Where files come from and where they land: the only place in which a peer's name reaches the disk.
+
+Not pure: it reads and writes files, in the client's UDP process. A file that arrives is `NAME.ID.part` first, with the
+bitmap of the blocks that it has beside it (`NAME.ID.part.bitmap`, block n being bit n % 8 of byte n // 8), and gets its
+name only once it was verified. Nothing that exists is ever replaced, and no symbolic link followed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import suppress
+
+from tessenger.errors import TransferError
+from tessenger.transfer.blocks import BLOCK, block_count
+
+MAX_NAME_BYTES = 255
+_MAX_SUFFIX_BYTES = 32
+_RESERVED = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
+    name + digit for name in ("COM", "LPT") for digit in "0123456789\u00b9\u00b2\u00b3"
+}
+"""Names that are devices on Windows, whatever their suffix: such a file could not be handed on to there."""
+_JOINERS = "\u200c\u200d"
+"""Invisible, but parts of emoji and of Persian words."""
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+_ATTEMPTS = 10_000
+
+
+def clean_name(name: str) -> str:
+    """Return the last component of a peer's file name in a form that is a plain, visible file in any folder."""
+    name = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    name = "".join(_clean_character(character) for character in name)
+    name = name.lstrip(". ").rstrip(". ")
+    if name.partition(".")[0].rstrip().upper() in _RESERVED:
+        name = "_" + name
+    return _shortened(name or "file", MAX_NAME_BYTES)
+
+
+def _clean_character(character: str) -> str:
+    if character.isprintable() or character in _JOINERS:
+        return character
+    return " " if character.isspace() and character > "\x7f" else "_"
+
+
+def _shortened(name: str, limit: int) -> str:
+    """Return `name` with its middle cut so that it has at most `limit` bytes in UTF-8 and keeps its suffix."""
+    if len(name.encode()) <= limit:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or len(suffix.encode()) > _MAX_SUFFIX_BYTES:
+        stem, dot, suffix = name, "", ""
+    room = limit - len((dot + suffix).encode())
+    return stem.encode()[:room].decode(errors="ignore").rstrip(". ") + dot + suffix
+
+
+def _numbered(name: str, number: int) -> str:
+    """Return `name` for the first number, 0, and then `name (1).mp4` and so on."""
+    if not number:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    if not stem:
+        stem, dot, suffix = name, "", ""
+    mark = f" ({number})"
+    room = MAX_NAME_BYTES - len((mark + dot + suffix).encode())
+    return _shortened(stem, room) + mark + dot + suffix
+
+
+class SourceFile:
+    """A file that is sent. Raises `TransferError` where `path` cannot be."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = os.fsencode(os.path.basename(path.rstrip("/")) or path).decode(errors="replace")
+        try:
+            # Without O_NONBLOCK, opening a named pipe would wait for its writer.
+            self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise TransferError(f"{self.name}: {_why_not_read(error)}") from error
+        self._opened = os.fstat(self._fd)
+        if not stat.S_ISREG(self._opened.st_mode):
+            os.close(self._fd)
+            kind = "is a directory" if stat.S_ISDIR(self._opened.st_mode) else "is not a regular file"
+            raise TransferError(f"{self.name}: {kind}")
+        self.size = self._opened.st_size
+
+    def read_block(self, index: int, into: memoryview) -> None:
+        """Fill `into` with the bytes of block `index`; a file that has become shorter is a `TransferError`."""
+        done = 0
+        while done < len(into):
+            try:
+                count = os.preadv(self._fd, [into[done:]], index * BLOCK + done)
+            except OSError as error:
+                raise TransferError(f"{self.name}: {_why_not_read(error)}") from error
+            if not count:
+                raise TransferError(f"{self.name} became shorter while it was sent")
+            done += count
+
+    def check_unchanged(self) -> None:
+        """Raise `TransferError` if the file was changed or deleted since it was opened."""
+        now = os.fstat(self._fd)
+        if not now.st_nlink:
+            raise TransferError(f"{self.name} was deleted while it was sent")
+        if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
+            raise TransferError(f"{self.name} was changed while it was sent")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        os.close(self._fd)
+
+
+def _why_not_read(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if isinstance(error, NotADirectoryError):
+        return "no such file, a part of its path is no directory"
+    return f"cannot be read: {os.strerror(error.errno or 0)}"
+
+
+class ArrivingFile:
+    """A file that is received into `directory`, which is made where it is missing.
+
+    `name` is what the peer called it, `transfer` the transfer's id. Raises `TransferError` where it cannot be.
+    """
+
+    def __init__(self, directory: str, name: str, transfer: str, size: int) -> None:
+        self._directory = os.path.abspath(directory)
+        self.name = clean_name(name)
+        self._size = size
+        self._bitmap = bytearray(-(-block_count(size) // 8))
+        self._folder = _open_folder(self._directory)
+        self._fd = self._map = -1
+        ending = f".{transfer}.part"
+        self._part = _shortened(self.name, MAX_NAME_BYTES - len(ending + ".bitmap")) + ending
+        try:
+            self._check_room()
+            self._fd = self._create(self._part)
+            self._map = self._create(self._part + ".bitmap")
+        except OSError as error:
+            self.discard()
+            raise TransferError(f"cannot write to {self._directory}: {os.strerror(error.errno or 0)}") from error
+        except TransferError:
+            self._close()
+            raise
+
+    def _check_room(self) -> None:
+        disk = os.statvfs(self._folder)
+        free = disk.f_bavail * disk.f_frsize
+        if free < self._size:
+            raise TransferError(f"not enough room on the disk: {self._size:,} bytes needed, {free:,} free")
+
+    def _create(self, name: str) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return os.open(name, flags, 0o666, dir_fd=self._folder)
+
+    def write_block(self, index: int, data: memoryview) -> None:
+        """Write block `index`, and note in the bitmap that it is there."""
+        try:
+            _write(self._fd, data, index * BLOCK)
+            byte = index // 8
+            self._bitmap[byte] |= 1 << index % 8
+            _write(self._map, memoryview(self._bitmap)[byte : byte + 1], byte)
+        except OSError as error:
+            raise TransferError(self._why_not_written(error)) from error
+
+    def _why_not_written(self, error: OSError) -> str:
+        if error.errno in _NO_ROOM:
+            return f"no room on the disk for {self.name}"
+        return f"{self.name} cannot be written: {os.strerror(error.errno or 0)}"
+
+    def read_block(self, index: int, into: memoryview) -> None:
+        """Fill `into` with block `index` as it was written."""
+        try:
+            count = os.preadv(self._fd, [into], index * BLOCK)
+        except OSError as error:
+            raise TransferError(self._why_not_written(error)) from error
+        if count != len(into):
+            raise TransferError(f"{self.name} became shorter while it was received")
+
+    def start_over(self) -> None:
+        """Forget every block."""
+        self._bitmap = bytearray(len(self._bitmap))
+        try:
+            os.ftruncate(self._fd, 0)
+            os.ftruncate(self._map, 0)
+        except OSError as error:
+            raise TransferError(self._why_not_written(error)) from error
+
+    def finish(self) -> str:
+        """Give the file its name, or the first free one like it; return its path."""
+        try:
+            landed = self._name_it()
+            os.unlink(self._part + ".bitmap", dir_fd=self._folder)
+        except OSError as error:
+            raise TransferError(self._why_not_written(error)) from error
+        self._close()
+        return os.path.join(self._directory, landed)
+
+    def _name_it(self) -> str:
+        for number in range(_ATTEMPTS):
+            name = _numbered(self.name, number)
+            try:
+                self._rename_without_replacing(name)
+            except FileExistsError:
+                continue
+            return name
+        raise TransferError(f"there are too many files called {self.name}")
+
+    def _rename_without_replacing(self, name: str) -> None:
+        folder = self._folder
+        try:
+            os.link(self._part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            # A file system without hard links: reserve the name, then replace nothing but that reservation.
+            os.close(self._create(name))
+            os.rename(self._part, name, src_dir_fd=folder, dst_dir_fd=folder)
+        else:
+            os.unlink(self._part, dir_fd=folder)
+
+    def discard(self) -> None:
+        """Remove what is there. Never raises: it is called when something has failed already."""
+        if self._folder < 0:
+            return
+        for fd, name in ((self._fd, self._part), (self._map, self._part + ".bitmap")):
+            if fd >= 0:
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=self._folder)
+        self._close()
+
+    def _close(self) -> None:
+        for fd in (self._fd, self._map, self._folder):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._map = self._folder = -1
+
+
+def _open_folder(directory: str) -> int:
+    try:
+        os.makedirs(directory, exist_ok=True)
+        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileExistsError as error:
+        raise TransferError(f"the download folder {directory} is no folder") from error
+    except OSError as error:
+        raise TransferError(f"cannot use the download folder {directory}: {os.strerror(error.errno or 0)}") from error
+
+
+def _write(fd: int, data: memoryview, offset: int) -> None:
+    """Write all of `data`: the system may write less where the disk gets full, and says why only the next time."""
+    done = os.pwrite(fd, data, offset)
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], offset + done)

@@ -1,0 +1,267 @@
+"""The receiving end of a transfer. Pure: datagrams in, blocks out to a `Sink`, acknowledgements back."""
+
+from __future__ import annotations
+
+from blake3 import blake3
+from cryptography.exceptions import InvalidTag
+
+from tessenger.errors import TransferError
+from tessenger.transfer import packets
+from tessenger.transfer.assembly import Assembly
+from tessenger.transfer.blocks import BLOCK, CUTS, HEADER, TAG, block_count, block_length, segment_count
+from tessenger.transfer.keys import Aead, Binding, Cipher, TransferKeys
+from tessenger.transfer.packets import (
+    ATTEMPT_SHIFT,
+    CUT_MASK,
+    DATA,
+    MAX_RECORDS,
+    SESSION,
+    Ack,
+    Fin,
+    Kind,
+    PacketError,
+)
+from tessenger.transfer.ports import Address, Batch, Buffer, Sink, Train
+from tessenger.transfer.session import NEVER, WINDOW, Peer, Session, Settings
+
+ACK_BYTES = 262_144
+"""Bytes after which an acknowledgement is due; less where the kernel's buffer is so small that it would overflow."""
+ACK_DELAY = 0.001
+KEEPALIVE = 0.2
+"""Seconds after which an acknowledgement is repeated: it carries our address, and what was lost of earlier ones."""
+HASH_AT_ONCE = 64
+"""Blocks that are read back and hashed in one go once a gap before them has closed."""
+MAX_REJECTS = 20
+"""Times that one block may fail its authentication before the transfer is given up."""
+_SEGMENTS = bytes(range(256))
+
+
+class ReceiveSession(Session):
+    """Takes a file. `sink` is where it goes."""
+
+    def __init__(
+        self, binding: Binding, keys: TransferKeys, peer: Peer, settings: Settings, now: float, sink: Sink
+    ) -> None:
+        super().__init__(binding, keys, peer, settings, now)
+        self._sink = sink
+        self._blocks = block_count(binding.size)
+        self._associated = SESSION.pack(binding.session)
+        self._aead: Aead | None = None
+        self._cipher = Cipher.AES_256_GCM
+        self._plain = memoryview(bytearray(BLOCK))
+        self._ack_bytes = min(ACK_BYTES, settings.receive_buffer // 5)
+        self._ack_at = NEVER
+        self._keepalive_at = now + KEEPALIVE
+        self._unacknowledged = 0
+        self._again_at = NEVER
+        self._begin(0)
+        self._handlers |= {Kind.FIN: self._on_fin, Kind.PING: self._on_ping}
+
+    def _begin(self, attempt: int) -> None:
+        self._attempt = attempt
+        self._assembly = Assembly()
+        self._cumulative = 0
+        self._ahead = 0  # bit n: block cumulative + n is whole
+        self._hashed = 0
+        self._hasher = blake3()
+        self._fin: Fin | None = None
+        self._train = 0
+        self._train_at = 0.0
+        self.done = 0
+
+    # ---- data ----
+
+    def receive_batch(self, batch: Batch, address: Address, now: float) -> None:
+        """Take datagrams of data that all are of this session, as `receive_datagram` takes one."""
+        if self.outcome is not None:
+            super().receive_batch(batch, address, now)
+            return
+        headers, payload, count, step = batch
+        _, block, train, segment, flags = DATA.unpack_from(headers)
+        last = (count - 1) * HEADER
+        whole_run = count == 1 or (
+            headers[16 : count * HEADER : HEADER] == _SEGMENTS[segment : segment + count]
+            and headers[last : last + 12] == headers[:12]
+            and headers[last + 17] == flags
+        )
+        if whole_run:
+            self._take(block, train, segment, count, flags, payload, now)
+            return
+        for index in range(count):
+            _, block, train, segment, flags = DATA.unpack_from(headers, index * HEADER)
+            self._take(block, train, segment, 1, flags, payload[index * step : (index + 1) * step], now)
+
+    def _receive_data(self, data: Buffer, now: float) -> None:
+        _, block, train, segment, flags = DATA.unpack_from(data)
+        self._take(block, train, segment, 1, flags, memoryview(data)[HEADER:], now)
+
+    def _take(
+        self, block: int, train: int, segment: int, count: int, flags: int, payload: memoryview, now: float
+    ) -> None:
+        """Take `count` segments of one block."""
+        cut = flags & CUT_MASK
+        if self._aead is None or flags >> ATTEMPT_SHIFT != self._attempt & 1 or cut >= len(CUTS):
+            return
+        if self._again_at != NEVER:
+            self._again_at = NEVER
+        if train >= self._train:
+            self._train, self._train_at = train, now
+        self._unacknowledged += len(payload)
+        if self._unacknowledged >= self._ack_bytes:
+            self._ack_at = now
+        elif self._ack_at == NEVER:
+            self._ack_at = now + ACK_DELAY
+        ahead = block - self._cumulative
+        if ahead < 0 or self._ahead >> ahead & 1:
+            self._assembly.repeats += count
+            return
+        if block >= self._blocks or ahead >= WINDOW:
+            return
+        self._progressed(now)
+        length = block_length(self.size, block) + TAG
+        if (
+            count == segment_count(length, cut)
+            and len(payload) == length
+            and not segment
+            and block not in self._assembly
+        ):
+            self._whole(block, payload, now)
+            return
+        sealed = self._assembly.add(block, length, cut, train, segment, count, payload)
+        if sealed is not None:
+            self._whole(block, sealed, now)
+
+    def _whole(self, block: int, sealed: memoryview, now: float) -> None:
+        """Open a block that is all there, and keep it."""
+        assert self._aead is not None
+        length = len(sealed) - TAG
+        plain = self._plain[:length]
+        try:
+            self._aead.decrypt_into(block.to_bytes(12), sealed, self._associated, plain)
+        except InvalidTag:
+            self._ack_at = now
+            if self._assembly.reject(block) > MAX_REJECTS:
+                reason = "the data is damaged on the way again and again"
+                self._fail(reason, now, tell=reason)
+            return
+        try:
+            self._sink.write_block(block, plain)
+            self._assembly.complete(block)
+            self.done += length
+            self._ahead |= 1 << (block - self._cumulative)
+            if block == self._hashed:
+                self._hasher.update(plain)
+                self._hashed += 1
+            if self._ahead & 1:
+                gone = (~self._ahead & (self._ahead + 1)).bit_length() - 1
+                self._ahead >>= gone
+                self._cumulative += gone
+                self._check(now)
+        except TransferError as error:
+            self._fail(str(error), now, tell=str(error))
+
+    # ---- the end ----
+
+    def _check(self, now: float) -> None:
+        """Go on with the hash where blocks came out of order, and finish when everything is there."""
+        until = min(self._cumulative, self._hashed + HASH_AT_ONCE)
+        while self._hashed < until:
+            block = self._plain[: block_length(self.size, self._hashed)]
+            self._sink.read_block(self._hashed, block)
+            self._hasher.update(block)
+            self._hashed += 1
+        if self._fin is None or self._hashed < self._blocks:
+            return
+        if self._hasher.digest() == self._fin.digest:
+            path = self._sink.finish()
+            self.done = self.size
+            body = packets.encode_attempt(self._attempt)
+            self._complete(path, now, self._settings.stall_seconds, (Kind.DONE, body))
+        elif self._attempt == 0:
+            self._sink.start_over()
+            self._begin(1)
+            self._aead = self._keys.blocks(self._attempt, self._cipher)
+            self._again_at = now
+        else:
+            reason = "the file that arrived is not the one that was sent"
+            self._fail(reason, now, tell=reason)
+
+    def _on_fin(self, body: bytes, address: Address, now: float) -> None:
+        fin = packets.decode_fin(body)
+        if self.outcome is not None:
+            self._say_farewell(now)
+        elif fin.attempt == self._attempt and self._aead is not None:
+            if fin.size != self.size:
+                raise PacketError("a file of another size than offered")
+            self._again_at = NEVER
+            self._ack_at = min(self._ack_at, now + ACK_DELAY)
+            self._fin = fin
+            self._try_check(now)
+
+    def _try_check(self, now: float) -> None:
+        try:
+            self._check(now)
+        except TransferError as error:
+            self._fail(str(error), now, tell=str(error))
+
+    def _clean_up(self) -> None:
+        self._sink.discard()
+
+    # ---- control, time ----
+
+    def _on_hello(self, body: bytes, address: Address, now: float) -> None:
+        super()._on_hello(body, address, now)
+        if self._aead is None and self.peer_hello is not None and self.outcome is None:
+            try:
+                cipher = Cipher(self.peer_hello.cipher)
+            except ValueError as error:
+                raise PacketError("a cipher that is not known here") from error
+            self._cipher = cipher
+            self._aead = self._keys.blocks(self._attempt, cipher)
+
+    def _on_ping(self, body: bytes, address: Address, now: float) -> None:
+        self._ack_at = now
+
+    def datagrams_to_send(self, now: float) -> list[Train]:
+        """Return acknowledgements and answers that are due."""
+        if self.path is not None and self.outcome is None and (now >= self._ack_at or now >= self._keepalive_at):
+            self._acknowledge(now)
+        return super().datagrams_to_send(now)
+
+    def next_timer(self) -> float:
+        """Return when something is due."""
+        if self.outcome is not None:
+            return super().next_timer()
+        if self._hashed < self._cumulative:
+            return 0.0
+        ours = NEVER if self.path is None else min(self._ack_at, self._keepalive_at, self._again_at)
+        return min(super().next_timer(), ours)
+
+    def handle_timer(self, now: float) -> None:
+        """Do what is due."""
+        super().handle_timer(now)
+        if self.outcome is None and self._hashed < self._cumulative:
+            self._try_check(now)
+        if self.outcome is None and now >= self._again_at:
+            self._again_at = now + KEEPALIVE
+            self._send(Kind.AGAIN, packets.encode_attempt(self._attempt))
+
+    def _acknowledge(self, now: float) -> None:
+        idle = self._unacknowledged == 0
+        records = self._assembly.records(everything=idle)
+        age = round((now - self._train_at) * 1e6) if self._train else 0
+        for start in range(0, max(1, len(records)), MAX_RECORDS):
+            ack = Ack(
+                self._attempt,
+                self._train,
+                age,
+                self._cumulative,
+                self._assembly.repeats,
+                self._ahead,
+                tuple(records[start : start + MAX_RECORDS]),
+            )
+            self._send(Kind.ACK, packets.encode_ack(ack))
+        self._train = 0
+        self._unacknowledged = 0
+        self._ack_at = NEVER
+        self._keepalive_at = now + KEEPALIVE
