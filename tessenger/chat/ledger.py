@@ -56,7 +56,9 @@ class Ledger:
         Returns what is to be committed and passed on: the entries themselves, with a `Refused` in the place of each
         one that is not carried out. What was ordered before (the worker sent it again) is left out.
         """
-        last = self.slots[slot][1]
+        seated, last = self.slots[slot]
+        if seated != generation:
+            return []  # of a worker whose slot is filled anew: nothing of it was acknowledged
         if first_n <= last:
             batch = batch[last + 1 - first_n :]
             first_n = last + 1

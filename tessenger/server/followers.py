@@ -94,12 +94,12 @@ class Followers:
         ledger: Ledger,
         journal: SqliteJournal,
         appended: Callable[[Follower, frames.Append], None],
-        returned: Callable[[int], None],
+        returned: Callable[[Worker], None],
         left: Callable[[], None],
     ) -> None:
         """`appended` takes what workers append; `left` is told when one's stream is read to its end.
 
-        `returned` is told a slot whose worker begins anew: what waits of it unordered, it sends again.
+        `returned` is told a worker that begins anew: what waits of it unordered, it sends again.
         """
         self.all: set[Follower] = set()
         self.appended = appended
@@ -125,7 +125,7 @@ class Followers:
                 return
             if before:
                 return  # `gone` greets it again
-            self._returned(follower.slot)
+            self._returned(follower.worker)
             n = self._ledger.follow(follower.slot, follower.generation)
             if n is None:
                 follower.transport.abort()

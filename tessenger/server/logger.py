@@ -120,9 +120,14 @@ class Logger:
                 self._loop.call_later(wait, self._flush) if wait > 0 else self._loop.call_soon(self._flush)
             )
 
-    def _returned(self, slot: int) -> None:
-        """A worker connects anew: forget what it had appended and what is not ordered yet, for it sends that again."""
-        self._waiting = [(follower, frame) for follower, frame in self._waiting if follower.slot != slot]
+    def _returned(self, worker: Worker) -> None:
+        """A worker connects anew: forget what it had appended and what is not ordered yet, for it sends that again.
+
+        What an earlier process of its slot had appended is ordered first: nothing of that comes again.
+        """
+        self._waiting = [(follower, frame) for follower, frame in self._waiting if follower.worker != worker]
+        if any(follower.slot == worker.slot for follower, _ in self._waiting):
+            self._flush()
 
     def _left(self) -> None:
         """A worker's stream is read to its end."""
