@@ -1,9 +1,9 @@
 """How fast to send: congestion control in the manner of BBR. Pure.
 
 After "BBR: Congestion-Based Congestion Control" (ACM Queue, 2016): the sending rate follows the highest delivery rate
-of the last ten round trips, and what is in flight is bounded by that rate times the shortest round trip. Eight phases of
-a round trip take turns: one sends faster to find more, one slower to empty the queue that the first may have built, six
-hold.
+of the last ten round trips, and what is in flight is bounded by that rate times the shortest round trip. Eight phases
+of a round trip take turns: one sends faster to find more, one slower to empty the queue that the first may have built,
+six hold.
 
 What differs: loss is booked by the phase that sent it. Loss in the slower phase is the path's own, and is made up for
 by sending that much more. Loss beyond that in the faster phase is a queue too short to probe into: probing becomes

@@ -176,7 +176,9 @@ class UdpPath:
     def step(self) -> bool:
         """Go on to whatever comes next; False when nothing ever will."""
         self._collect()
-        timers = [end.next_timer() for is_receiver, end in self.ends() if not end.over and is_receiver not in self.frozen]
+        timers = [
+            end.next_timer() for is_receiver, end in self.ends() if not end.over and is_receiver not in self.frozen
+        ]
         due = min([*timers, *(item.at for item in self._queue[:1])], default=float("inf"))
         if due == float("inf"):
             return False
