@@ -93,9 +93,7 @@ def create() -> None:
     OURS.touch()
     # The real path of the interpreter, so that the link breaks, and is seen to, when a system update replaces it.
     base = os.path.realpath(sys.executable)
-    run(
-        [base, "-I", "-m", "venv", str(VENV)], "Python's venv module failed; on Debian and Ubuntu it needs python3-venv"
-    )
+    run([base, "-I", "-m", "venv", str(VENV)], "Python's venv module failed")
     site_packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(VENV), "platbase": str(VENV)}))
     (site_packages / "tessenger.pth").write_text(os.path.relpath(ROOT, site_packages) + "\n")
 

@@ -12,12 +12,12 @@ fail() { # 69 is EX_UNAVAILABLE of sysexits.h
     exit 69
 }
 
-find_python() { # sets `base_python` to a Python 3.11 or newer
+find_python() { # sets `base_python` to a Python 3.11 or newer that can make virtual environments
     for base_python in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11; do
-        "$base_python" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && return
-        [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is no Python 3.11 or newer"
+        "$base_python" -I -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && return
+        [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is no Python 3.11 or newer with its venv module"
     done
-    fail 'needs Python 3.11 or newer: install it, or name it in the variable PYTHON'
+    fail 'needs Python 3.11 or newer with its venv module (python3-venv on Debian and Ubuntu); PYTHON may name one'
 }
 
 environment() { # environment LOCK...: makes sure that .venv has what these files in requirements/ pin

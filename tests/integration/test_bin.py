@@ -244,10 +244,10 @@ def test_no_python(fresh: Checkout, tmp_path: Path) -> None:
 
     status, _, err = fresh.run(PATH=str(tools), PYTHON="")
     assert (status, err.count("\n")) == (69, 1)
-    assert err.startswith("tessenger-server: needs Python 3.11 or newer: install it")
+    assert err.startswith("tessenger-server: needs Python 3.11 or newer with its venv module")
 
     status, _, err = fresh.run(PYTHON=str(old))
-    assert (status, err) == (69, f"tessenger-server: PYTHON={old} is no Python 3.11 or newer\n")
+    assert (status, err) == (69, f"tessenger-server: PYTHON={old} is no Python 3.11 or newer with its venv module\n")
 
 
 def test_every_package_of_the_lock_files_is_pinned_by_hash() -> None:
