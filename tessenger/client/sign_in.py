@@ -53,7 +53,7 @@ async def sign_in(connection: Connection, dialogue: Dialogue, udp: asyncio.Futur
             return answer
         dialogue.say(render.error(answer))
         if isinstance(answer, Denied) and answer.code != "invalid_password":
-            raise SignInFailed(answer.text)
+            raise SignInFailed
 
 
 async def _attempt(connection: Connection, login: Login) -> Welcome | Denied | Error:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import pexpect
 import pyte
@@ -27,14 +27,25 @@ UP = "\x1b[A"
 LEFT = "\x1b[D"
 
 
+class _Window(pyte.HistoryScreen):
+    """An emulator that answers when it is asked where its cursor is."""
+
+    def __init__(self, columns: int, rows: int, reply: Callable[[str], None]) -> None:
+        super().__init__(columns, rows, history=100_000, ratio=0.5)
+        self._reply = reply
+
+    def write_process_input(self, data: str) -> None:
+        """Send an answer to the program."""
+        self._reply(data)
+
+
 class PtyTerminal:
     """A terminal window of `columns` by `rows` with a program in it; its scrollback is kept."""
 
     def __init__(
         self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, columns: int = 80, rows: int = 24
     ) -> None:
-        self._screen = pyte.HistoryScreen(columns, rows, history=100_000, ratio=0.5)
-        self._screen.write_process_input = self._reply
+        self._screen = _Window(columns, rows, self._reply)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
         self.child: pexpect.spawn[bytes] = pexpect.spawn(
@@ -116,7 +127,6 @@ class PtyTerminal:
         self._stream.feed(data)
         return True
 
-    def _reply(self, data: Any) -> None:
-        """Answer as a terminal does when it is asked where its cursor is."""
+    def _reply(self, data: str) -> None:
         with contextlib.suppress(OSError):  # the program has ended meanwhile
             self.child.send(data)
