@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from tessenger import __version__
 from tessenger.client import app, render
-from tessenger.client.files import FileProcess
+from tessenger.client.files import FileProcess, KeptRunning
+from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.sign_in import Address
 from tessenger.config import Config, load
 from tessenger.errors import ConnectionFailed, TessengerError, UsageError
@@ -51,13 +53,17 @@ async def _run(settings: app.Settings) -> int:
 
 def file_process(config: Config) -> FileProcess:
     """Return the background process that moves files, not started yet."""
-    from tessenger.client.receiver_process import ReceiverProcess  # noqa: PLC0415 - not for --help
-
-    return ReceiverProcess(
-        udp_port=config.client.udp_port,
-        download_dir=Path(config.transfer.download_dir),
-        rate_limit=config.transfer.rate_limit,
-        stall_seconds=config.transfer.stall_seconds,
+    state_dir = Path(config.client.state_dir)
+    with contextlib.suppress(OSError):  # then there is no log of the process's own faults
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return KeptRunning(
+        ReceiverOptions(
+            download_dir=config.transfer.download_dir,
+            udp_port=config.client.udp_port,
+            rate_limit=config.transfer.rate_limit,
+            stall_seconds=config.transfer.stall_seconds,
+            log_path=str(state_dir / "udp-process.log") if os.access(state_dir, os.W_OK) else "",
+        )
     )
 
 
