@@ -25,6 +25,12 @@ OURS = VENV / "made-by-tessenger"
 UNAVAILABLE = 69
 """EX_UNAVAILABLE of sysexits.h: a service that this needs is not there."""
 
+LAST_WORDS = 4
+"""Lines of a failed step's output that are shown."""
+
+MAX_SHOWN = 200
+"""Characters of each of them, from its end, where the reason stands."""
+
 INTERRUPTED = 130
 """What a shell reports for a program that Ctrl-C ended."""
 
@@ -38,6 +44,7 @@ def main(program: str, locks: list[str]) -> int:
     try:
         with (ROOT / ".venv.lock").open("w") as lock_file:
             fcntl.flock(lock_file, fcntl.LOCK_EX)
+            os.set_inheritable(lock_file.fileno(), True)  # a pip that outlives this process keeps the lock
             missing = [lock for lock in locks if not is_installed(lock)]
             if missing:
                 print(f"{program}: setting up {VENV}; this happens once and takes a moment", file=sys.stderr)
@@ -109,16 +116,23 @@ def install(lock: str) -> None:
 
 
 def run(command: list[str], failure: str) -> None:
-    """Run a step; if it fails, raise with its own last words and `failure`."""
+    """Run a step; if it fails, raise with `failure` and its own last words."""
     # A virtual environment takes none of these, and would refuse to work with some.
     refused = {"PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PYTHONHOME"}
     environ = {name: value for name, value in os.environ.items() if name not in refused}
     done = subprocess.run(
-        command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+        command,
+        env=environ,
+        close_fds=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
     )
     if done.returncode:
-        last_words = done.stdout.decode(errors="replace").strip().splitlines()[-4:]
-        raise CannotSetUp("\n".join([*(f"  {line}" for line in last_words), f"cannot set up {VENV}: {failure}"]))
+        last_words = done.stdout.decode(errors="replace").strip().splitlines()[-LAST_WORDS:]
+        shown = (line if len(line) <= MAX_SHOWN else f"...{line[-MAX_SHOWN:]}" for line in last_words)
+        raise CannotSetUp("\n    ".join([f"cannot set up {VENV}: {failure}", *shown]))
 
 
 if __name__ == "__main__":
