@@ -13,7 +13,7 @@ import pytest
 from tessenger.chat import entries
 from tessenger.chat.entries import AnyEntry
 from tessenger.errors import JournalBusy, JournalError
-from tessenger.journal import store
+from tessenger.journal import counters, store
 from tessenger.journal.checkpointer import Checkpointer
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
@@ -290,3 +290,27 @@ def test_a_row_that_makes_no_sense_is_reported(open_journal: Open) -> None:
         journal._db.execute(f"UPDATE entries SET {damage}")  # noqa: S608 constants
         with pytest.raises(JournalError, match="entry 1 cannot be read"):
             journal.entries_after(0, 10)
+
+
+def test_repeats_find_their_answer_among_many(open_journal: Open, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The latest requests of a session are found wherever they lie, and what is kept for that stays bounded."""
+    monkeypatch.setattr(store, "COUNT_EVERY", 3)
+    monkeypatch.setattr(counters, "REPEATABLE", 50)
+    journal = open_journal()
+    history = History()
+    journal.commit(history.online("aaa") + history.online("Bbb"))
+    sent: list[AnyEntry] = []
+    for number in range(400):
+        sent += history.message("aaa", "Bbb")
+        journal.commit(sent[-1:])
+        if number % 10 == 0:
+            journal.commit(history.message("Bbb", "aaa"))
+    reader = SqliteReader(path)
+    for entry in sent[-50:]:
+        assert isinstance(entry, entries.Message)
+        assert reader.answer(entry.session, entry.request) == entry
+    reader.close()
+    (kept,) = journal._db.execute("SELECT count(*) FROM requests").fetchone()
+    assert kept < 100
+    journal.commit(history.offline("aaa") + history.offline("Bbb"))
+    assert journal._db.execute("SELECT count(*) FROM requests").fetchone() == (0,)
