@@ -331,6 +331,7 @@ def _have_standard_streams() -> None:
 def run(config: Config, reload: Callable[[], Config]) -> int:
     """Run the server until it is told to stop. Returns the exit status; raises `TessengerError` where it cannot."""
     _have_standard_streams()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the supervisor has handlers of its own
     with Premises(config) as premises:
         roles.keep_errors(Path(config.server.data_dir))
         return Supervisor(config, reload, premises).run()

@@ -10,7 +10,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -192,15 +192,23 @@ class WorkerProcess:
         door = ClientDoor(self._hub, self._log, config.limits, tls_context)
         self._door = door
         pipe_end = roles.ControlPipe(pipe, self._heard, self._stopping.set)
-        await self._log.connect()
-        await door.open(self._worker.slot)
-        gc.collect()
-        gc.freeze()
-        pipe_end.ready()
-        await self._stopping.wait()
-        await self._drain()
-        await door.close()
+        if await self._unless_stopped(self._log.connect()):
+            await door.open(self._worker.slot)
+            gc.collect()
+            gc.freeze()
+            pipe_end.ready()
+            await self._stopping.wait()
+            await self._drain()
+            await door.close()
         self._log.close()
+
+    async def _unless_stopped(self, wanted: Coroutine[None, None, None]) -> bool:
+        """Wait for `wanted`; False when the supervisor said stop, or was gone, before that."""
+        tasks = [asyncio.ensure_future(wanted), asyncio.ensure_future(self._stopping.wait())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        return not self._stopping.is_set()
 
     def _committed(self, batch: Sequence[AnyEntry]) -> None:
         self._hub.committed(batch)
