@@ -132,7 +132,9 @@ class SqliteJournal:
             with self._synced() as db:
                 self._keep_counted(db)
                 db.execute("UPDATE meta SET reserved_seq = ?", (self._seq,))
-        except (JournalBusy, JournalError):
+            self._db.execute(f"PRAGMA busy_timeout = {_TRUNCATE_WAIT_MS}")  # readers may be in the way
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except (JournalBusy, JournalError, sqlite3.OperationalError):
             pass  # as documented: this was for the next start's comfort only
         finally:
             self._db.close()

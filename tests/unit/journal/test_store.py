@@ -269,6 +269,21 @@ def test_close_leaves_one_file(open_journal: Open, path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["journal.db"]
 
 
+def test_close_writes_everything_to_the_journal_itself(open_journal: Open, path: Path) -> None:
+    """After a clean end a copy of the one file is a whole backup, even if a reader still has it open."""
+    journal = open_journal()
+    journal.commit(messages(History(), 3))
+    reader = SqliteReader(path)
+    assert reader.snapshot().seq == 5
+    journal.close()
+    copy = path.with_name("copy.db")
+    copy.write_bytes(path.read_bytes())
+    reader.close()
+    restored = SqliteJournal(copy, "process")
+    assert restored.load().seq == 5
+    restored.close()
+
+
 def test_data_of_an_older_program_is_readable(open_journal: Open) -> None:
     """A field that has been added to a kind since takes its default in rows that do not have it."""
     journal = open_journal()
