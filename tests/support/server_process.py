@@ -38,7 +38,9 @@ class ServerProcess:
         command = [sys.executable, "-m", "tessenger", "server", "127.0.0.1", "0"]
         command += ["--config", str(self.config), "--workers", str(workers), *options]
         self.errors = (folder / "stderr.txt").open("ab")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("TESSENGER_")} | {"PYTHONPATH": str(ROOT)}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("TESSENGER_")} | {
+            "PYTHONPATH": str(ROOT)
+        }
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=self.errors, text=True
         )
@@ -53,10 +55,11 @@ class ServerProcess:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with self._arrived:
-                self.lines.append(line.rstrip("\n"))
-                self._arrived.notify_all()
+        with self.process.stdout as console:
+            for line in console:
+                with self._arrived:
+                    self.lines.append(line.rstrip("\n"))
+                    self._arrived.notify_all()
         with self._arrived:
             self._arrived.notify_all()
 
