@@ -1,6 +1,6 @@
 """What a commit to the journal costs: microseconds for each message, beside a bare SQLite insert of the same messages.
 
-    python bench/journal.py [--entries N] [--rounds N]
+    python -m bench.journal [--entries N] [--rounds N] [--power]
 
 The bare insert has a table of six columns and one index, nothing else: no present state, no request ids, no numbers
 reserved, no text kept apart. Prints a table for batches of 1, 32 and 500 messages between 100 people; the figures are
