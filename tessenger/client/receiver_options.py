@@ -9,7 +9,8 @@ class ReceiverOptions(Struct, frozen=True):
     """How the UDP process works. Sizes are bytes, rates bytes a second, times seconds.
 
     `bind_host` "" is every address of this machine, `udp_port` 0 any free port, `rate_limit` 0 no limit (it is for all
-    transfers that send together). `log_path` is where a fault of the process itself is written, "" nowhere. `offload` and `max_datagram` are for measuring what the system's offload is worth.
+    transfers that send together). `log_path` is where a fault of the process itself is written, "" nowhere. `offload`
+    and `max_datagram` are for measuring what the system's offload is worth.
     """
 
     download_dir: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cryptography.exceptions import InvalidTag
 
+from tessenger.transfer.blocks import TAG
 from tessenger.transfer.keys import TransferKeys
 from tessenger.transfer.packets import CONTROL, CONTROL_HEADER, SESSION, Kind
 
@@ -32,7 +33,7 @@ class ControlChannel:
     def open(self, datagram: bytes) -> tuple[int, int, bytes] | None:
         """Return number, kind and body of a datagram; None for one that is forged, damaged or came before."""
         header = datagram[: CONTROL_HEADER.size]
-        if not header.startswith(self._prefix):
+        if len(datagram) < CONTROL_HEADER.size + TAG or not header.startswith(self._prefix):
             return None
         _, number, kind, _ = CONTROL_HEADER.unpack(header)
         if self._came_before(number):

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from pathlib import Path
 
 from tessenger.errors import TransferError
 from tessenger.transfer.blocks import BLOCK, block_count
@@ -72,7 +73,7 @@ class SourceFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.name = os.fsencode(os.path.basename(path.rstrip("/")) or path).decode(errors="replace")
+        self.name = os.fsencode(Path(path).name or path).decode(errors="replace")
         try:
             # Without O_NONBLOCK, opening a named pipe would wait for its writer.
             self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -127,16 +128,17 @@ class ArrivingFile:
     """
 
     def __init__(self, directory: str, name: str, transfer: str, size: int) -> None:
-        self._directory = os.path.abspath(directory)
+        self._directory = Path(directory).absolute()
         self.name = clean_name(name)
         self._size = size
-        self._bitmap = bytearray(-(-block_count(size) // 8))
+        blocks = block_count(size)
         self._folder = _open_folder(self._directory)
         self._fd = self._map = -1
         ending = f".{transfer}.part"
         self._part = _shortened(self.name, MAX_NAME_BYTES - len(ending + ".bitmap")) + ending
         try:
             self._check_room()
+            self._bitmap = bytearray(-(-blocks // 8))
             self._fd = self._create(self._part)
             self._map = self._create(self._part + ".bitmap")
         except OSError as error:
@@ -197,7 +199,7 @@ class ArrivingFile:
         except OSError as error:
             raise TransferError(self._why_not_written(error)) from error
         self._close()
-        return os.path.join(self._directory, landed)
+        return str(self._directory / landed)
 
     def _name_it(self) -> str:
         for number in range(_ATTEMPTS):
@@ -239,9 +241,9 @@ class ArrivingFile:
         self._fd = self._map = self._folder = -1
 
 
-def _open_folder(directory: str) -> int:
+def _open_folder(directory: Path) -> int:
     try:
-        os.makedirs(directory, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileExistsError as error:
         raise TransferError(f"the download folder {directory} is no folder") from error

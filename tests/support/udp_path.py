@@ -33,11 +33,13 @@ class MemorySource:
         self.changed = changed
 
     def read_block(self, index: int, into: memoryview) -> None:
+        """Read, or fail as told."""
         if index == self.fail_at:
             raise TransferError("the file became shorter while it was sent")
         into[:] = self.data[index * BLOCK : index * BLOCK + len(into)]
 
     def check_unchanged(self) -> None:
+        """Complain as told."""
         if self.changed:
             raise TransferError(self.changed)
 
@@ -55,28 +57,36 @@ class MemorySink:
         self.starts_over = 0
 
     def write_block(self, index: int, data: memoryview) -> None:
+        """Keep a block, which must have the right length; what is to be spoilt is kept wrong."""
         assert len(data) == block_length(self.size, index)
         if len(self.blocks) >= self.room:
             raise TransferError("no space left on the disk")
         self.writes.append(index)
         self.blocks[index] = bytes(data)
+        if self.spoil > len(self.writes) - 1:
+            self.blocks[index] = bytes(len(data))
 
     def read_block(self, index: int, into: memoryview) -> None:
+        """Give back what was kept."""
         into[:] = self.blocks[index]
 
     def start_over(self) -> None:
+        """Forget all blocks."""
         self.starts_over += 1
         self.blocks.clear()
 
     def finish(self) -> str:
+        """Note that the file is complete."""
         self.finished = True
         return "landed"
 
     def discard(self) -> None:
+        """Note that the file is given up."""
         self.discarded = True
 
     @property
     def content(self) -> bytes:
+        """All blocks in order."""
         return b"".join(self.blocks[index] for index in sorted(self.blocks))
 
 
@@ -128,6 +138,7 @@ class UdpPath:
         self._free_at = {True: 0.0, False: 0.0}
 
     def ends(self) -> list[tuple[bool, Session]]:
+        """Return both ends, each with whether it is the receiver."""
         both = ((False, self.sender), (True, self.receiver))
         return [(is_receiver, end) for is_receiver, end in both if end is not None]
 

@@ -1,0 +1,244 @@
+"""Files on the disk: what a peer's name becomes, and that nothing which exists is harmed."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessenger.errors import TransferError
+from tessenger.transfer import paths
+from tessenger.transfer.blocks import BLOCK
+from tessenger.transfer.paths import ArrivingFile, SourceFile, clean_name
+
+ID = "00112233445566aa"
+
+
+@pytest.mark.parametrize(
+    ("name", "cleaned"),
+    [
+        ("example1.mp4", "example1.mp4"),
+        ("my holiday video.mp4", "my holiday video.mp4"),
+        ("d\u00e9j\u00e0 vu \u65e5\u672c \U0001f468\u200d\U0001f469.mp4", "d\u00e9j\u00e0 vu \u65e5\u672c \U0001f468\u200d\U0001f469.mp4"),
+        ("../../etc/passwd", "passwd"),
+        ("..\\..\\boot.ini", "boot.ini"),
+        ("/etc/passwd", "passwd"),
+        ("folder/", "folder"),
+        ("..", "file"),
+        (".", "file"),
+        ("", "file"),
+        ("///", "file"),
+        (".bashrc", "bashrc"),
+        ("...hidden", "hidden"),
+        ("CON", "_CON"),
+        ("con.txt", "_con.txt"),
+        ("Com1.tar.gz", "_Com1.tar.gz"),
+        ("nul .txt", "_nul .txt"),
+        ("console.txt", "console.txt"),
+        ("a\x00b\nc\x1b[31m", "a_b_c_[31m"),
+        ("evil\u202egpj.exe", "evil_gpj.exe"),
+        ("Screenshot 9.41\u202fPM.png", "Screenshot 9.41 PM.png"),
+        ("trailing. . ", "trailing"),
+    ],
+)
+def test_clean_name(name: str, cleaned: str) -> None:
+    """A peer's name becomes a plain, visible, harmless one; spaces and Unicode stay."""
+    assert clean_name(name) == cleaned
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=400))
+def test_clean_name_of_anything(name: str) -> None:
+    """Whatever the name, the result is one component of at most 255 bytes, not hidden, and clean already."""
+    cleaned = clean_name(name)
+    assert cleaned
+    assert len(cleaned.encode()) <= 255
+    assert "/" not in cleaned
+    assert "\\" not in cleaned
+    assert not cleaned.startswith((".", " "))
+    assert not cleaned.endswith((".", " "))
+    assert cleaned.replace("\u200c", "").replace("\u200d", "").isprintable() or cleaned.strip("\u200c\u200d") == ""
+    assert clean_name(cleaned) == cleaned
+
+
+def test_long_names_keep_their_suffix() -> None:
+    """A name of 300 characters is cut in its middle, between characters."""
+    assert clean_name("x" * 300 + ".mp4") == "x" * 251 + ".mp4"
+    assert clean_name("\u00e9" * 300 + ".mp4") == "\u00e9" * 125 + ".mp4"
+
+
+def _arrive(folder: Path, name: str, data: bytes) -> str:
+    arriving = ArrivingFile(str(folder), name, ID, len(data))
+    for index in range(-(-len(data) // BLOCK)):
+        arriving.write_block(index, memoryview(data[index * BLOCK : (index + 1) * BLOCK]))
+    return arriving.finish()
+
+
+def test_arrives_under_its_name(tmp_path: Path) -> None:
+    """A file is a part with a bitmap first, and then alone under its name, in a folder that was made for it."""
+    folder = tmp_path / "new" / "folder"
+    data = os.urandom(BLOCK + 1)
+    arriving = ArrivingFile(str(folder), "../x.mp4", ID, len(data))
+    arriving.write_block(1, memoryview(data[BLOCK:]))
+    assert sorted(os.listdir(folder)) == [f"x.mp4.{ID}.part", f"x.mp4.{ID}.part.bitmap"]
+    assert (folder / f"x.mp4.{ID}.part.bitmap").read_bytes() == b"\x02"
+    arriving.write_block(0, memoryview(data[:BLOCK]))
+    assert (folder / f"x.mp4.{ID}.part.bitmap").read_bytes() == b"\x03"
+    back = memoryview(bytearray(BLOCK))
+    arriving.read_block(0, back)
+    assert back == data[:BLOCK]
+    assert arriving.finish() == str(folder / "x.mp4")
+    assert os.listdir(folder) == ["x.mp4"]
+    assert (folder / "x.mp4").read_bytes() == data
+
+
+def test_never_replaces(tmp_path: Path) -> None:
+    """Files of that name, whatever they are, stay as they are; the new ones get numbers."""
+    (tmp_path / "x.mp4").write_bytes(b"old")
+    (tmp_path / "x (1).mp4").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "x (2).mp4").mkdir()
+    assert _arrive(tmp_path, "x.mp4", b"new") == str(tmp_path / "x (3).mp4")
+    assert _arrive(tmp_path, "x.mp4", b"newer") == str(tmp_path / "x (4).mp4")
+    assert (tmp_path / "x.mp4").read_bytes() == b"old"
+    assert not (tmp_path / "nowhere").exists()
+    assert (tmp_path / "x (3).mp4").read_bytes() == b"new"
+
+
+def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system that has no hard links nothing is replaced either."""
+
+    def no_links(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(paths.os, "link", no_links)
+    (tmp_path / "x.mp4").write_bytes(b"old")
+    assert _arrive(tmp_path, "x.mp4", b"new") == str(tmp_path / "x (1).mp4")
+    assert sorted(os.listdir(tmp_path)) == ["x (1).mp4", "x.mp4"]
+    assert (tmp_path / "x.mp4").read_bytes() == b"old"
+    assert (tmp_path / "x (1).mp4").read_bytes() == b"new"
+
+
+def test_names_of_255_bytes_and_their_numbers(tmp_path: Path) -> None:
+    """The longest names land too, twice."""
+    name = "x" * 251 + ".mp4"
+    assert Path(_arrive(tmp_path, name, b"1")).name == name
+    assert Path(_arrive(tmp_path, name, b"2")).name == "x" * 247 + " (1).mp4"
+
+
+def test_part_is_no_symbolic_link(tmp_path: Path) -> None:
+    """A link that waits under the name of the part is not followed: it is a failure, and its target stays."""
+    target = tmp_path / "target"
+    target.write_bytes(b"precious")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / f"x.mp4.{ID}.part").symlink_to(target)
+    with pytest.raises(TransferError, match="cannot write to"):
+        ArrivingFile(str(folder), "x.mp4", ID, 3)
+    assert target.read_bytes() == b"precious"
+
+
+def test_discard_leaves_nothing(tmp_path: Path) -> None:
+    """A file that is given up leaves neither part nor bitmap, and giving up twice is no failure."""
+    arriving = ArrivingFile(str(tmp_path), "x.mp4", ID, 3)
+    arriving.write_block(0, memoryview(b"abc"))
+    arriving.discard()
+    arriving.discard()
+    assert os.listdir(tmp_path) == []
+
+
+def test_start_over_forgets(tmp_path: Path) -> None:
+    """Starting over empties part and bitmap."""
+    arriving = ArrivingFile(str(tmp_path), "x.mp4", ID, 3)
+    arriving.write_block(0, memoryview(b"abc"))
+    arriving.start_over()
+    assert [path.stat().st_size for path in sorted(tmp_path.iterdir())] == [0, 0]
+    arriving.discard()
+
+
+def test_offer_larger_than_the_disk(tmp_path: Path) -> None:
+    """An offer that no disk holds is refused before anything is written or allocated: its blocks have no numbers."""
+    with pytest.raises(TransferError, match="not enough room on the disk: 200,000,000,000,000 bytes needed"):
+        ArrivingFile(str(tmp_path), "x.mp4", ID, 2 * 10**14)
+    with pytest.raises(TransferError, match="more than"):
+        ArrivingFile(str(tmp_path), "x.mp4", ID, 10**18)
+    assert os.listdir(tmp_path) == []
+
+
+def test_folder_that_is_a_file(tmp_path: Path) -> None:
+    """A download folder that is no folder is a clear failure."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(TransferError, match="is no folder"):
+        ArrivingFile(str(tmp_path / "file"), "x.mp4", ID, 3)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
+def test_folder_without_permission(tmp_path: Path) -> None:
+    """A download folder that may not be written to is a clear failure."""
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(TransferError, match="Permission denied"):
+            ArrivingFile(str(tmp_path), "x.mp4", ID, 3)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A disk that gets full, a quota and a size limit all say that there is no room."""
+    arriving = ArrivingFile(str(tmp_path), "x.mp4", ID, 3)
+
+    def full(*args: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(paths.os, "pwrite", full)
+        with pytest.raises(TransferError, match=r"no room on the disk for x\.mp4"):
+            arriving.write_block(0, memoryview(b"abc"))
+    arriving.discard()
+
+
+def test_source(tmp_path: Path) -> None:
+    """A source gives its name, its size and its blocks."""
+    path = tmp_path / "a b.mp4"
+    data = os.urandom(BLOCK + 5)
+    path.write_bytes(data)
+    source = SourceFile(str(path))
+    assert (source.name, source.size) == ("a b.mp4", len(data))
+    block = memoryview(bytearray(5))
+    source.read_block(1, block)
+    assert block == data[BLOCK:]
+    source.check_unchanged()
+    source.close()
+
+
+def test_sources_that_cannot_be(tmp_path: Path) -> None:
+    """What is missing, a folder, a pipe or beneath a file is refused at once, each with its own words."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"")
+    for name, words in {
+        "x.mp4": "x.mp4: no such file",
+        "pipe": "pipe: is not a regular file",
+        "file/x.mp4": "x.mp4: no such file, a part of its path is no directory",
+        "": "is a directory",
+    }.items():
+        with pytest.raises(TransferError, match=words):
+            SourceFile(str(tmp_path / name))
+
+
+def test_source_that_changes(tmp_path: Path) -> None:
+    """A source that becomes shorter, is changed or deleted is a failure with those words."""
+    path = tmp_path / "x.mp4"
+    path.write_bytes(bytes(100))
+    source = SourceFile(str(path))
+    os.truncate(path, 50)
+    with pytest.raises(TransferError, match="became shorter"):
+        source.read_block(0, memoryview(bytearray(100)))
+    with pytest.raises(TransferError, match="was changed"):
+        source.check_unchanged()
+    path.unlink()
+    with pytest.raises(TransferError, match="was deleted"):
+        source.check_unchanged()
+    source.close()
