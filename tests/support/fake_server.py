@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -61,14 +60,17 @@ _DECODER = msgspec.json.Decoder(AnyRequest)
 
 
 class FakeServer:
-    """A server on 127.0.0.1, on a free port unless told otherwise. `script` maps a type of request to its answer."""
+    """A server on 127.0.0.1, on a free port unless told otherwise.
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+    `script` maps a type of request to what answers it; `greeting` is sent to whoever connects.
+    """
+
+    def __init__(self, *, greeting: bytes = b"", port: int = 0) -> None:
         self.script: dict[type[Request], Callable[[AnyRequest], list[Answer]]] = {}
         self.limits = Limits(line_bytes=65_536, text_bytes=49_152, group_members=1_000)
         self.groups: list[str] = ["g"]
         self.logins: list[Login] = []
-        self._tls = tls
+        self._greeting = greeting
         self._requests: queue.Queue[AnyRequest] = queue.Queue()
         self._passed: list[AnyRequest] = []
         self._online: dict[str, socket.socket] = {}
@@ -145,11 +147,12 @@ class FakeServer:
 
     def _serve(self, sock: socket.socket) -> None:
         try:
-            if self._tls is not None:
-                sock = self._tls.wrap_socket(sock, server_side=True)
             self._sockets.append(sock)
+            sock.sendall(self._greeting)
             with sock, sock.makefile("rb") as lines:
                 for line in lines:
+                    if not line.startswith(b"{"):
+                        return  # another protocol: TLS
                     request = _DECODER.decode(line)
                     answers = self._answer(request, sock)
                     self._requests.put(request)

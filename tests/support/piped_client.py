@@ -86,7 +86,7 @@ class PipedClient:
         assert self.process.stdin is not None
         self.process.stdin.close()
 
-    def sign_in(self, user: str = "aaa", password: str = "123") -> None:  # noqa: S107 - a test user's
+    def sign_in(self, user: str = "aaa", password: str = "123") -> None:
         """Sign in and wait for the first prompt."""
         self.type(user, password)
         self.expect("Welcome to TESSENGER!")
