@@ -58,6 +58,12 @@ class Delivery:
             if link.throttled:
                 link.go_on()
 
+    def subscribe(self, link: Link, group: str) -> None:
+        """Let a connection have what comes to a group from here on: nothing of a run that has begun."""
+        if self._run:
+            self._end_run()
+        self.members.setdefault(group, {})[link] = None
+
     def drop(self, link: Link) -> None:
         """Forget a connection."""
         if self.links.get(link.user) is link:

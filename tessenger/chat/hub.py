@@ -184,7 +184,7 @@ class Hub:
             case entries.GroupJoined():
                 link = self.delivery.links.get(entry.user)
                 if link is not None:
-                    self._subscribe(link, entry.group)
+                    self.delivery.subscribe(link, entry.group)
             case _:
                 pass
 
@@ -260,7 +260,7 @@ class Hub:
         """Let a signed-in connection have what its user is due from here on."""
         self.delivery.links[link.user] = link
         for group in self.present.groups_of.get(link.user.lower(), ()):
-            self._subscribe(link, group.name)
+            self.delivery.subscribe(link, group.name)
 
     def detach(self, link: Link) -> None:
         """Let a connection have nothing more."""
@@ -277,9 +277,6 @@ class Hub:
         self.delivery.flush()
         self.detach(link)
         link.end()
-
-    def _subscribe(self, link: Link, group: str) -> None:
-        self.delivery.members.setdefault(group, {})[link] = None
 
     def _handle(self, link: Link, request: AnyRequest | BadLine, *, final: bool = False) -> None:
         name, handler = self._handlers[type(request)]
