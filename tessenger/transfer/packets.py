@@ -87,7 +87,10 @@ class Record(NamedTuple):
 
 
 class Ack(NamedTuple):
-    """What has come. `train` is the highest since the last acknowledgement (0: none), `delay` its age in microseconds.
+    """What has come. `train` is the highest since the acknowledgement before, `delay` its age in microseconds.
+
+    Where nothing has come since then they are those of before, and 0 where nothing ever has. (Were it the highest of
+    all, a single damaged header could name one that is higher than all to come.)
 
     All blocks below `cumulative` are whole, and those whose bit (n: block `cumulative` + n) is set in `whole`.
     `repeats` counts the segments that had come before.

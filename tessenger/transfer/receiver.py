@@ -104,7 +104,7 @@ class ReceiveSession(Session):
             return
         if self._again_at != NEVER:
             self._again_at = NEVER
-        if train >= self._train:
+        if train >= self._train or not self._unacknowledged:
             self._train, self._train_at = train, now
         self._unacknowledged += len(payload)
         if self._unacknowledged >= self._ack_bytes:
@@ -261,7 +261,6 @@ class ReceiveSession(Session):
                 tuple(records[start : start + MAX_RECORDS]),
             )
             self._send(Kind.ACK, packets.encode_ack(ack))
-        self._train = 0
         self._unacknowledged = 0
         self._ack_at = NEVER
         self._keepalive_at = now + KEEPALIVE

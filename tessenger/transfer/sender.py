@@ -231,8 +231,10 @@ class SendSession(Session):
         """Send what is in flight the longest again, whatever the window says, and ask for an acknowledgement."""
         oldest = self.recovery.oldest()
         self.recovery.probed(now)
-        if self.recovery.probes == BLACK_HOLE_PROBES and self._mtu.black_hole(now):
+        if oldest is None:
+            self.recovery.forget()  # all of it has come, but what would have said so by its train was lost
+        elif self.recovery.probes == BLACK_HOLE_PROBES and self._mtu.black_hole(now):
             self._recut()
-        elif oldest is not None:
+        else:
             self._outbox.append(self._train_of(*oldest, now))
         self._send(Kind.PING)

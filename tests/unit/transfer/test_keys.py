@@ -46,7 +46,8 @@ def test_user_names_compare_without_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"transfer": "00112233445566ab"}, {"sender": "ccc"}, {"receiver": "ccc"}, {"name": "y"}, {"size": 1_001}]
+    "changed",
+    [{"transfer": "00112233445566ab"}, {"sender": "ccc"}, {"receiver": "ccc"}, {"name": "y"}, {"size": 1_001}],
 )
 def test_everything_agreed_on_is_bound(changed: dict[str, str | int]) -> None:
     """A transfer, user, name or size that differs gives keys that do not fit, and another code."""

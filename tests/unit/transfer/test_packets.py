@@ -14,9 +14,7 @@ from tessenger.transfer.packets import Ack, Fin, Hello, PacketError, Record
 U32 = st.integers(0, 2**32 - 1)
 BYTE = st.integers(0, 255)
 RECORDS = st.builds(Record, U32, BYTE, BYTE, st.integers(0, 2**64 - 1))
-ACKS = st.builds(
-    Ack, BYTE, U32, U32, U32, U32, st.integers(0, 2**4096 - 1), st.lists(RECORDS, max_size=40).map(tuple)
-)
+ACKS = st.builds(Ack, BYTE, U32, U32, U32, U32, st.integers(0, 2**4096 - 1), st.lists(RECORDS, max_size=40).map(tuple))
 HELLOS = st.builds(
     Hello, BYTE, BYTE, st.booleans(), U32, st.integers(0, 65_535), st.binary(min_size=8, max_size=8), st.just(bytes(8))
 )

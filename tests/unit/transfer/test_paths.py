@@ -23,7 +23,10 @@ ID = "00112233445566aa"
     [
         ("example1.mp4", "example1.mp4"),
         ("my holiday video.mp4", "my holiday video.mp4"),
-        ("d\u00e9j\u00e0 vu \u65e5\u672c \U0001f468\u200d\U0001f469.mp4", "d\u00e9j\u00e0 vu \u65e5\u672c \U0001f468\u200d\U0001f469.mp4"),
+        (
+            "d\u00e9j\u00e0 vu \u65e5\u672c \U0001f468\u200d\U0001f469.mp4",
+            "d\u00e9j\u00e0 vu \u65e5\u672c \U0001f468\u200d\U0001f469.mp4",
+        ),
         ("../../etc/passwd", "passwd"),
         ("..\\..\\boot.ini", "boot.ini"),
         ("/etc/passwd", "passwd"),

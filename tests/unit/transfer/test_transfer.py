@@ -47,9 +47,7 @@ def _fails(ends: Pair, sender: str, receiver: str, *, seconds: float = 600.0) ->
 # ---- sizes and weather ----
 
 
-@pytest.mark.parametrize(
-    "size", [0, 1, 100, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 10 * BLOCK + 17, 5_000_000]
-)
+@pytest.mark.parametrize("size", [0, 1, 100, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 10 * BLOCK + 17, 5_000_000])
 @pytest.mark.parametrize("mtu", [1_200, 1_472, 65_507])
 def test_sizes(size: int, mtu: int) -> None:
     """Files of every awkward size arrive, over paths that carry the shortest and the longest datagrams."""
@@ -89,9 +87,7 @@ def test_weather(weather: Weather) -> None:
     damage=st.floats(0, 0.01),
     mtu=st.sampled_from([1_200, 1_400, 1_472, 9_000, 65_507]),
 )
-def test_any_weather(
-    size: int, seed: int, loss: float, repeat: float, reorder: float, damage: float, mtu: int
-) -> None:
+def test_any_weather(size: int, seed: int, loss: float, repeat: float, reorder: float, damage: float, mtu: int) -> None:
     """Any file over any bearable path arrives as it was sent."""
     weather = Weather(loss=loss, repeat=repeat, reorder=reorder, reorder_by=0.03, damage=damage, mtu=mtu)
     _arrives(pair(_bytes(size), UdpPath(weather, seed=seed)))
@@ -382,8 +378,11 @@ def test_abort(aborts: str) -> None:
     ends.path.run(lambda: ends.sender.done > 500_000)
     end = ends.sender if aborts == "sender" else ends.receiver
     end.abort("changed my mind", ends.path.now)
-    sender, receiver = ("changed my mind", "aaa: changed my mind") if aborts == "sender" else (
-        "bbb: changed my mind", "changed my mind")
+    sender, receiver = (
+        ("changed my mind", "aaa: changed my mind")
+        if aborts == "sender"
+        else ("bbb: changed my mind", "changed my mind")
+    )
     assert _fails(ends, sender, receiver) < 3
 
 
