@@ -63,7 +63,14 @@ class Link:
             self._out(data)
 
     def end(self) -> None:
-        """Send what is left and close. Nothing more is read from here."""
+        """Send what is left and close. Nothing more is read from here.
+
+        What is kept back is left to the next connection, for what was missed comes before it; its last line is why
+        this one ends.
+        """
+        held, self._held = self._held, None
+        if held:
+            self._out(held[-1].splitlines(keepends=True)[-1])
         self.ended = True
         self.waiting.clear()
         self._close()

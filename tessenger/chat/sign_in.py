@@ -37,12 +37,12 @@ def login(hub: Hub, link: Link, request: Login) -> Refusal | None:
         return _signed_in(link)
 
     def checked(result: SignInResult) -> None:
-        if link.ended:
-            return
-        if isinstance(result, SignedIn):
-            _begin(hub, link, request, result)
-        elif isinstance(result, WrongPassword):
+        if isinstance(result, WrongPassword):  # it counts, whether or not the guesser waits for the answer
             _wrong_password(hub, link, request, result)
+        elif link.ended:
+            return
+        elif isinstance(result, SignedIn):
+            _begin(hub, link, request, result)
         else:
             _deny(hub, link, request.id, "blocked" if isinstance(result, IsBlocked) else "unavailable")
 
