@@ -121,15 +121,14 @@ class Acceptor:
         listening = self._listening
         listening.setblocking(False)
         self._watch(self._pipe, self._obey)
-        self._reconnect()
         self._pipe.send(control.Ready())
         while not self._stopping:
-            for key, _ in self._selector.select(None if self._complete else AGAIN_SECONDS):
-                act: Callable[[], None] = key.data
-                act()
             if not self._complete:
                 self._reconnect()
             self._open_or_close()
+            for key, _ in self._selector.select(None if self._complete else AGAIN_SECONDS):
+                act: Callable[[], None] = key.data
+                act()
 
     def _open_or_close(self) -> None:
         """Accept while a worker is there; without one, new connections wait in the kernel's backlog."""
