@@ -16,6 +16,7 @@ from tessenger.client.connection import Connection, Ending
 from tessenger.client.files import FileProcess, Report
 from tessenger.client.identity import KnownServers
 from tessenger.client.link import Dialer
+from tessenger.client.reconnect import Patience
 from tessenger.client.session import Chat, Output
 from tessenger.client.sign_in import Address, Dialogue, sign_in
 from tessenger.client.transfers import Transfers
@@ -35,6 +36,7 @@ class FrontEnd(Dialogue, Output, Protocol):
 
     asks: bool  # whether there is a person who can be asked about large files
     one_line: bool  # whether each message stays on one line
+    patience: Patience  # how long a broken connection is resumed
 
     async def converse(self, chat: Chat, connection: Connection, server: str, user: str) -> None:
         """Carry out what the person types until they leave or the session ends."""
@@ -67,7 +69,8 @@ async def run(settings: Settings, front: FrontEnd, files: FileProcess) -> int:
     """Run a whole session and return the exit status; raises `TessengerError`, `ConnectionRefusedError`."""
     client = settings.config.client
     known = KnownServers(Path(client.state_dir)) if client.tls else None
-    connection = Connection(Dialer(client.host, client.port, known, front.notice))
+    dialer = Dialer(client.host, client.port, known, front.notice)
+    connection = Connection(dialer, front.patience, front.notice)
     _report_bugs(connection)
     session = _Session(settings, front, files, connection)
     try:

@@ -14,7 +14,9 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from tessenger.client.keep_alive import KeepAlive
 from tessenger.client.link import LOST, Link
+from tessenger.client.reconnect import Patience, Refused, retry
 from tessenger.errors import ConnectionFailed
 from tessenger.wire.messages import (
     Accepted,
@@ -23,6 +25,7 @@ from tessenger.wire.messages import (
     Bye,
     Cancelled,
     Closing,
+    Denied,
     Error,
     GroupMessage,
     Message,
@@ -31,18 +34,16 @@ from tessenger.wire.messages import (
     Pong,
     Rejected,
     Replaced,
+    Resume,
     Seen,
     Welcome,
 )
 
-PING_SECONDS = 10.0
-"""After this long without a word from the server it is asked for one."""
-
-SILENT_TICKS = 3
-"""After so many times `PING_SECONDS` without a word the server counts as gone: 30 s."""
-
 SEEN_SECONDS = 1.0
 """How often, at most, the server is told what was shown."""
+
+RESUME_SECONDS = 10.0
+"""How long the server may take to answer an attempt to resume."""
 
 WINDOW = 256
 """Unanswered requests before `room` waits; the server allows 1,024."""
@@ -72,19 +73,22 @@ class _Pending(Struct, frozen=True):
 
 
 class Connection:
-    """A session with the server."""
+    """A session with the server. After a break it resumes by itself, for as long as `patience` lasts."""
 
-    def __init__(self, dialer: Dial) -> None:
+    def __init__(self, dialer: Dial, patience: Patience, on_notice: Callable[[str], None]) -> None:
         self._dialer = dialer
+        self._patience = patience
+        self._on_notice = on_notice
         self._on_event: Callable[[Event], None] | None = None
         self._early: list[Event] = []
         self._link: Link | None = None
         self._encoder = msgspec.json.Encoder()
         self._pending: dict[int, _Pending] = {}
         self._last_id = 0
-        self._heard = False
-        self._silent_ticks = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._keep_alive = KeepAlive(lambda: self.request(Ping(id=0), _ignore_pong), self._drop)
+        self._closing = False
+        self._resuming: asyncio.Task[None] | None = None
+        self._welcomed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._seen_timer: asyncio.TimerHandle | None = None
         self._shown = 0
         self._seen = 0
@@ -97,8 +101,10 @@ class Connection:
 
     async def open(self) -> None:
         """Connect; raises `ConnectionFailed` or `ConnectionRefusedError`."""
-        self._link = await self._dialer.dial(self._receive, self._lost)
-        self._timer = asyncio.get_running_loop().call_later(PING_SECONDS, self._tick)
+        link = await self._dialer.dial(self._receive, self._lost)
+        if not link.is_open:
+            raise ConnectionFailed(self._said or LOST)
+        self._use(link)
 
     def deliver_to(self, on_event: Callable[[Event], None]) -> None:
         """Hand events on from here on; those that came right behind the sign-in first."""
@@ -145,6 +151,13 @@ class Connection:
         return len(self._encoder.encode(request)) + 20 <= self.line_bytes
 
     @property
+    def state(self) -> str:
+        """The connection in a word, for people."""
+        if self.ended.done():
+            return "offline"
+        return "connected" if self._link is not None else "reconnecting"
+
+    @property
     def unanswered(self) -> int:
         """How many requests wait for their answer."""
         return len(self._pending)
@@ -189,7 +202,7 @@ class Connection:
     # ---- what comes ----
 
     def _receive(self, answer: AnyAnswer) -> None:
-        self._heard = True
+        self._keep_alive.heard()
         re = getattr(answer, "re", None)
         if re is not None:
             self._answered(re, answer)
@@ -202,6 +215,7 @@ class Connection:
                     self._on_event(answer)
         elif isinstance(answer, Replaced | Closing | Error):
             self._said = answer.text
+            self._closing = isinstance(answer, Closing)
             if isinstance(answer, Replaced):
                 self._finish(Ending(answer.text, said=True))
 
@@ -220,34 +234,86 @@ class Connection:
         self._less.set()
 
     def _lost(self, reason: str) -> None:
+        if self._link is None:  # in an attempt to connect or to resume
+            if self._resuming is not None and not self._welcomed.done():
+                self._welcomed.set_exception(ConnectionFailed(reason))
+            return
         self._link = None
-        self._finish(Ending(self._said, said=True) if self._said and reason == LOST else Ending(reason))
+        self._keep_alive.stop()
+        ending = Ending(self._said, said=True) if self._said and reason == LOST else Ending(reason)
+        self._said = ""
+        resumes = self._patience.after_closing if self._closing else self._patience.seconds > 0
+        if self.token and resumes and not self.ended.done():
+            self._resuming = asyncio.ensure_future(self._resume(ending))
+        else:
+            self._finish(ending)
 
     def _finish(self, ending: Ending) -> None:
-        for timer in (self._timer, self._seen_timer):
-            if timer is not None:
-                timer.cancel()
+        self._keep_alive.stop()
+        if self._seen_timer is not None:
+            self._seen_timer.cancel()
+        if self._resuming is not None and self._resuming is not asyncio.current_task():
+            self._resuming.cancel()
         if not self.ended.done():
             self.ended.set_result(ending)
         self._less.set()
+
+    def _drop(self, reason: str) -> None:
+        if self._link is not None:
+            self._link.drop(reason)
 
     def _send(self, line: bytes) -> None:
         if self._link is not None:
             self._link.send(line)
 
-    def _tick(self) -> None:
-        """Ask a silent server for a sign of life, and give it up after `SILENT_TICKS`.
+    # ---- a session outlives its connection ----
 
-        Ticks count, not the clock: a client that was stopped itself (Ctrl-Z, a closed laptop) first hears what waits.
-        """
-        self._silent_ticks = 0 if self._heard else self._silent_ticks + 1
-        self._heard = False
-        if self._silent_ticks >= SILENT_TICKS and self._link is not None:
-            self._link.drop(f"The server has not answered for {PING_SECONDS * SILENT_TICKS:g} seconds.")
-            return
-        if self._silent_ticks:
-            self.request(Ping(id=0), _ignore_pong)
-        self._timer = asyncio.get_running_loop().call_later(PING_SECONDS, self._tick)
+    async def _resume(self, ending: Ending) -> None:
+        """Reconnect and take the session up again, or end it with what ended the connection."""
+        self._on_notice(f"{ending.text} Connecting again ...")
+        try:
+            await retry(self._attempt, self._patience)
+        except TimeoutError:
+            self._finish(ending)
+        except ConnectionFailed as error:
+            self._finish(Ending(str(error), said=isinstance(error, Refused)))
+        else:
+            self._on_notice("Connected again.")
+
+    async def _attempt(self) -> None:
+        """Connect once more and present the token; what was not answered is sent again behind it."""
+        self._welcomed = asyncio.get_running_loop().create_future()
+        link = await self._dialer.dial(self._receive, self._lost)
+        self._last_id += 1
+        resume = Resume(self._last_id, self.token, self.last_seq)
+
+        def answered(answer: AnyAnswer) -> None:
+            if isinstance(answer, Welcome):
+                self._use(link)
+                for number in sorted(self._pending):
+                    link.send(self._pending[number].line)
+                self._welcomed.set_result(None)
+            elif isinstance(answer, Denied) and answer.code != "unavailable":
+                self._welcomed.set_exception(Refused(answer.text))
+            else:
+                link.drop(LOST)
+
+        line = self._encoder.encode(resume)
+        self._pending[resume.id] = _Pending(line, answered)
+        link.send(line)
+        try:
+            async with asyncio.timeout(RESUME_SECONDS):
+                await self._welcomed
+        except TimeoutError:
+            raise ConnectionFailed(LOST) from None
+        finally:
+            self._pending.pop(resume.id, None)
+            if self._link is not link:
+                link.close()
+
+    def _use(self, link: Link) -> None:
+        self._link = link
+        self._keep_alive.start()
 
 
 def _ignore_pong(answer: AnyAnswer) -> None:

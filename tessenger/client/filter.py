@@ -14,11 +14,17 @@ from collections.abc import Callable
 
 from tessenger.client import render
 from tessenger.client.connection import Connection
+from tessenger.client.reconnect import Patience
 from tessenger.client.session import Chat
 
 READ_SIZE = 65_536
 QUEUED_LINES = 1_000
 """Lines read ahead of what was carried out; then reading waits."""
+
+
+RESUME_SECONDS = 15.0
+"""How long a broken connection is resumed: long enough for a worker or the server to be started again, and no script
+hangs for long where the server is gone. A server that says that it stops ends the filter at once."""
 
 
 class LineSplitter:
@@ -84,6 +90,7 @@ class Filter:
 
     asks = False
     one_line = True
+    patience = Patience(RESUME_SECONDS)
 
     def __init__(self, lines: LineReader, write: Callable[[str], None], write_notice: Callable[[str], None]) -> None:
         self._lines = lines

@@ -21,6 +21,10 @@ from tessenger.errors import ConnectionFailed
 NAME = "known_servers"
 
 
+class IdentityChanged(ConnectionFailed):
+    """Someone else answers where a known server was."""
+
+
 def key_fingerprint(certificate: bytes) -> str:
     """Return `sha256:` and the base64 of the hash of the public key in this certificate (DER)."""
     from cryptography import x509  # noqa: PLC0415 - costs 50 ms, which --no-tls and --help need not pay
@@ -63,7 +67,7 @@ class KnownServers:
             return f"New server {server}, its key {fingerprint} is kept in {self.path}."
         number, pinned = pin
         if pinned != fingerprint:
-            raise ConnectionFailed(
+            raise IdentityChanged(
                 f"The key of the server {server} has changed: it was {pinned}, now it is {fingerprint}."
                 " Either the server was set up anew, or someone else answers in its place and would read your password."
                 f" Ask who runs it. If the new key is right, remove line {number} of {self.path} and connect again."

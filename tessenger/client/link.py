@@ -84,6 +84,11 @@ class Link(asyncio.Protocol):
         self._transport = None
         self._on_lost(self._reason)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not lost yet."""
+        return self._transport is not None
+
     def send(self, line: bytes) -> None:
         """Send one encoded request; what is sent to a lost connection is dropped."""
         if self._transport is not None:

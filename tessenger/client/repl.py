@@ -27,6 +27,7 @@ from tessenger.client.commands import Call, parse
 from tessenger.client.completion import Known, suggest, wants_names
 from tessenger.client.connection import Connection
 from tessenger.client.history import BoundedHistory, history_path
+from tessenger.client.reconnect import FOREVER
 from tessenger.client.screen import Screen
 from tessenger.client.session import Chat, KnownNames
 from tessenger.client.toolbar import toolbar
@@ -48,6 +49,7 @@ class Repl:
 
     asks = True
     one_line = False
+    patience = FOREVER
 
     def __init__(self, settings: ClientSection, terminal_in: Input, terminal_out: Output, *, dim: bool) -> None:
         self._settings = settings
@@ -117,8 +119,7 @@ class Repl:
 
     def _prompt_session(self, chat: Chat, connection: Connection, server: str, user: str) -> PromptSession[str]:
         def bottom() -> str:
-            state = "connected" if not connection.ended.done() else "offline"
-            return toolbar(user, server, state, chat.transfers, self._output.get_size().columns, get_cwidth)
+            return toolbar(user, server, connection.state, chat.transfers, self._output.get_size().columns, get_cwidth)
 
         path = history_path(Path(self._settings.state_dir), user)
         history: History = BoundedHistory(path, self._settings.history_lines) if path else DummyHistory()

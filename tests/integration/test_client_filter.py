@@ -24,14 +24,17 @@ from tessenger.wire.messages import (
     GroupMessage,
     Login,
     Logout,
+    Message,
     MsgTo,
     Offer,
     P2PVideo,
     Reject,
     Rejected,
     Replaced,
+    Resume,
     Seen,
     Sent,
+    Welcome,
 )
 from tests.support.fake_server import AT, FakeServer
 from tests.support.piped_client import PROMPT, SCRIPTED, PipedClient, environment
@@ -221,12 +224,62 @@ def test_a_server_that_stops_says_so(server: FakeServer, client: PipedClient) ->
     assert client.process.returncode == 1
 
 
-def test_a_connection_that_breaks_is_an_error(server: FakeServer, client: PipedClient) -> None:
-    """One line on standard error, no traceback."""
+def test_a_server_that_is_gone_is_an_error(server: FakeServer, tmp_path: Path) -> None:
+    """After a while of trying: one line on standard error, no traceback."""
+    with PipedClient(server.port, tmp_path, "--no-tls", env={"RESUME_SECONDS": "0.5"}) as client:
+        client.sign_in()
+        server.stop()
+        assert client.rest() == []
+        lost = "The connection to the server was lost."
+        assert client.errors == f"{lost} Connecting again ...\ntessenger-client: {lost}\n"
+        assert client.process.returncode == 1
+
+
+def test_a_broken_connection_is_resumed(server: FakeServer, client: PipedClient) -> None:
+    """With the token, after the last event that came; what is shown already is not shown again."""
+    client.sign_in()
+    server.say("aaa", "one")
+    assert client.answer() == [f"{TIME}, bbb: one"]
+    resumed: list[Resume] = []
+
+    def resume(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, Resume)
+        resumed.append(request)
+        events = [Message(number, "bbb", text, AT) for number, text in enumerate(("one", "two", "three"), 1)]
+        return [Welcome(request.id, "aaa", "token-2", 3, server.limits), *events]
+
+    server.script[Resume] = resume
+    server.drop("aaa")
+    assert client.answer() == [f"{TIME}, bbb: two"]
+    assert client.answer() == [f"{TIME}, bbb: three"]
+    assert (resumed[0].token, resumed[0].after) == ("token-aaa", 1)
+    client.type("logout")
+    assert client.rest() == ["Bye, aaa!"]
+    assert client.errors == "The connection to the server was lost. Connecting again ...\nConnected again.\n"
+
+
+def test_what_was_not_answered_is_sent_again(server: FakeServer, client: PipedClient) -> None:
+    """Under the same number, so that the server can tell a repeat; each answer is shown once and in order."""
+    server.script[MsgTo] = lambda request: []
+    client.sign_in()
+    client.type("msgto bbb one", "msgto bbb two")
+    first = [server.expect(MsgTo), server.expect(MsgTo)]
+    del server.script[MsgTo]
+    server.drop("aaa")
+    server.expect(Resume)
+    assert [server.expect(MsgTo), server.expect(MsgTo)] == first
+    assert client.answer() == [f"message sent at {TIME}"]
+    assert client.answer() == [f"message sent at {TIME}"]
+    client.type("logout")
+    assert client.rest() == ["Bye, aaa!"]
+
+
+def test_a_session_that_cannot_be_resumed(server: FakeServer, client: PipedClient) -> None:
+    """The server's words, a failure."""
+    server.script[Resume] = lambda request: [Denied(2, "session_expired", "Your session is over.")]
     client.sign_in()
     server.drop("aaa")
-    assert client.rest() == []
-    assert client.errors == "tessenger-client: The connection to the server was lost.\n"
+    assert client.rest() == ["Your session is over."]
     assert client.process.returncode == 1
 
 

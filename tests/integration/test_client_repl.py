@@ -10,7 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from tessenger.wire.messages import Cancel, Login, Logout, Message, MsgTo, Names, Offer, Reject, Replaced
+from tessenger.wire.messages import (
+    Cancel,
+    Denied,
+    Login,
+    Logout,
+    Message,
+    MsgTo,
+    Names,
+    Offer,
+    Reject,
+    Replaced,
+    Resume,
+)
 from tests.support.fake_server import AT, FakeServer
 from tests.support.piped_client import SCRIPTED, environment
 from tests.support.pty_terminal import CTRL_C, CTRL_D, CTRL_R, ENTER, LEFT, TAB, UP, PtyTerminal
@@ -240,11 +252,41 @@ def test_a_replaced_session_ends_with_the_servers_words(server: FakeServer, term
     assert "You have signed in from another place." in terminal.lines()
 
 
-def test_a_lost_connection_ends_with_clear_words(server: FakeServer, terminal: PtyTerminal) -> None:
-    """One line, a failure."""
+def test_a_broken_connection_is_resumed(server: FakeServer, tmp_path: Path) -> None:
+    """The toolbar says so, what is typed meanwhile waits, and the line stays."""
+    person = Person(server, tmp_path)
+    with person.terminal as terminal:
+        person.sign_in()
+        server.stop()
+        terminal.until_shown("| reconnecting")
+        terminal.type("msgto bbb still there?" + ENTER + "half a li")
+        terminal.until_line("> half a li")
+        with FakeServer(port=server.port) as back:
+            assert back.expect(Resume).token == "token-aaa"
+            assert back.expect(MsgTo).text == "still there?"
+            terminal.until_shown("Connected again.")
+            terminal.until_shown(f"message sent at {TIME}")
+            terminal.until_shown("| connected")
+            terminal.until_line("> half a li")
+            terminal.type(CTRL_C + CTRL_D)
+            assert terminal.wait() == 0
+
+
+def test_a_session_that_cannot_be_resumed(server: FakeServer, terminal: PtyTerminal) -> None:
+    """The server's words, a failure."""
+    server.script[Resume] = lambda request: [Denied(2, "session_expired", "Your session is over.")]
     server.drop("aaa")
     assert terminal.wait() == 1
-    assert "tessenger-client: The connection to the server was lost." in terminal.lines()
+    assert "Your session is over." in terminal.lines()
+
+
+def test_leaving_while_there_is_no_server(server: FakeServer, terminal: PtyTerminal) -> None:
+    """Nobody answers the logout: the client leaves all the same, and says so."""
+    server.stop()
+    terminal.until_shown("| reconnecting")
+    terminal.type(CTRL_D)
+    assert terminal.wait() == 1
+    assert "The server did not answer the logout" in terminal.text()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])

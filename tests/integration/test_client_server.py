@@ -166,6 +166,26 @@ def test_the_file_process_is_started_again(server: ServerProcess, tmp_path: Path
         assert bbb.answer() == ["a.mp4 has been uploaded."]
 
 
+def test_a_worker_that_is_killed_is_not_noticed_by_people(server: ServerProcess, tmp_path: Path) -> None:
+    """Both clients resume with another worker, and what is sent in between arrives once and in order."""
+    with (
+        PipedClient(server.port, home(tmp_path, "aaa"), command=CLIENT) as aaa,
+        PipedClient(server.port, home(tmp_path, "bbb"), command=CLIENT) as bbb,
+    ):
+        aaa.sign_in("aaa")
+        bbb.sign_in("bbb")
+        for worker in ("worker 1", "worker 2"):
+            old = server.kill_role(worker)
+            aaa.type(*[f"msgto bbb {worker} {number}" for number in range(20)])
+            texts = [bbb.answer()[0].partition(": ")[2] for _ in range(20)]
+            assert texts == [f"{worker} {number}" for number in range(20)]
+            for _ in range(20):
+                assert aaa.answer()[0].startswith("message sent at ")
+            server.wait_for_replacement(worker, old)
+        bbb.type("logout")
+        assert bbb.rest() == ["Bye, bbb!"]
+
+
 def file_process(client: PipedClient) -> int:
     """Return the pid of a client's UDP process, 0 while there is none."""
     children = children_of(client.process.pid)

@@ -1,17 +1,20 @@
 """The real client with a scripted file process: `python client_program.py ARGUMENTS`, for tests of the client alone.
 
-The scripted process says it can open every file and sends it at once, without a network.
+The scripted process says it can open every file and sends it at once, without a network. RESUME_SECONDS in the
+environment is how long the filter resumes a broken connection.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from tessenger.client import cli
 from tessenger.client.files import Report
+from tessenger.client.filter import Filter
 from tessenger.client.receiver_messages import (
     Abort,
     AnyToReceiver,
@@ -23,6 +26,7 @@ from tessenger.client.receiver_messages import (
     ReceiveFile,
     SendFile,
 )
+from tessenger.client.reconnect import Patience
 
 KEY = "k" * 43
 
@@ -66,6 +70,7 @@ class ScriptedFiles:
 
 def main() -> int:
     """Run the client."""
+    Filter.patience = Patience(float(os.environ.get("RESUME_SECONDS", "15")))
     cli.file_process = lambda config: ScriptedFiles()
     return cli.main(sys.argv[1:])
 

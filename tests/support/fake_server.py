@@ -90,7 +90,7 @@ class FakeServer:
 
     def stop(self) -> None:
         """Stop listening and cut every connection."""
-        self._listener.close()
+        _cut(self._listener)  # a mere close leaves it listening while the thread waits in `accept`
         for sock in self._sockets:
             _cut(sock)
 
@@ -208,8 +208,8 @@ class FakeServer:
                 return [Bye(re)]
             case Seen():
                 return []
-            case Resume(id=re):
-                return [Denied(re, "session_expired", "Your session is over. Please sign in again.")]
+            case Resume(id=re, token=token):
+                return [Welcome(re, token.removeprefix("token-"), token, self._seq, self.limits)]
             case _:
                 return [Offered(request.id, getattr(request, "transfer", ""))]
 
