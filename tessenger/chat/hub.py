@@ -66,7 +66,7 @@ class Handler(Protocol):
 class Hub:
     """All connections of one worker, and the worker's replica of the present state."""
 
-    def __init__(  # noqa: PLR0913 each is a port or a value of its own
+    def __init__(
         self,
         worker: Worker,
         present: Present,
@@ -199,19 +199,19 @@ class Hub:
             self._answer_again(link, re)
 
     def _answer_again(self, link: Link, re: int) -> None:
-        """Answer a request whose id was used before: from the journal."""
+        """Answer a request whose id was used before: from the journal, and in its place among the others."""
 
         def found(entry: AnyEntry | Unavailable | None) -> None:
-            link.busy = False
             if isinstance(entry, Unavailable):
-                self.say(link, answers.line(Error("unavailable", words.UNAVAILABLE, re)))
+                answer = answers.line(Error("unavailable", words.UNAVAILABLE, re))
             elif entry is None:
-                self.say(link, answers.line(Error("not_done", words.NOT_DONE, re)))
+                answer = answers.line(Error("not_done", words.NOT_DONE, re))
             else:
-                self.say(link, answers.answer_to(re, entry, self.present))
-            self.proceed(link)
+                answer = answers.answer_to(re, entry, self.present)
+            link.release(place, answer)
 
-        link.busy = True
+        self.delivery.flush()
+        place = link.hold()
         self.office.answer(link.session, re, found)
 
     # ---- for the handlers ----

@@ -100,9 +100,7 @@ def creategroup(hub: Hub, link: Link, request: messages.CreateGroup) -> Refusal 
             hub.append(
                 link,
                 request.id,
-                entries.GroupCreated(
-                    link.session, link.number, request.id, link.user, request.group, members, result
-                ),
+                entries.GroupCreated(link.session, link.number, request.id, link.user, request.group, members, result),
                 lambda entry: _created(hub, link, request, entry),
             )
         elif isinstance(result, Unavailable):

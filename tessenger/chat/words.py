@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-INVALID_PASSWORD = "Invalid password. Please try again."
+INVALID_PASSWORD = "Invalid password. Please try again."  # noqa: S105 what is said, no password
 BLOCKED_NOW = "Invalid details. Your account has been blocked. Please try again later."
 BLOCKED = "Your account is blocked due to multiple login failures. Please try again later."
 SESSION_EXPIRED = "Your session is over. Please sign in again."

@@ -71,7 +71,7 @@ class WorkerLine:
 
     def listen(self) -> bool:
         """Take what the worker tells. False when it is gone."""
-        assert self.socket is not None  # noqa: S101 only connected lines are listened to
+        assert self.socket is not None  # only connected lines are listened to
         try:
             data = self.socket.recv(1 << 16)
         except BlockingIOError:

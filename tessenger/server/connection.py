@@ -1,4 +1,4 @@
-"""One client's TCP or TLS connection in a worker: bytes in, requests to the hub, lines out, and every limit on the way."""
+"""One client's connection in a worker: bytes in, requests to the hub, lines out, and every limit on the way."""
 
 from __future__ import annotations
 

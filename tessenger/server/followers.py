@@ -8,9 +8,7 @@ frames that it would read next anyway.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import cast
 
 from tessenger.chat import entries
@@ -18,7 +16,7 @@ from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.ports import Worker
 from tessenger.journal.store import SqliteJournal
-from tessenger.server import frames
+from tessenger.server import frames, roles
 
 QUEUE_BYTES = 67_108_864
 """What may wait for one follower; above it the feed is cut."""
@@ -43,6 +41,7 @@ class Follower(asyncio.Protocol):
         self.slot = 0
         self.generation = 0
         self.greeted = False
+        self.fed = False
         self.live = False
         self.sent_seq = 0
 
@@ -112,12 +111,13 @@ class Followers:
 
     async def listen(self, path: str) -> asyncio.AbstractServer:
         """Take connections at this socket, in place of a logger that may have died."""
-        with contextlib.suppress(FileNotFoundError):
-            Path(path).unlink()
+        roles.clear(path)
         return await asyncio.get_running_loop().create_unix_server(lambda: Follower(self), path)
 
     def greet(self, follower: Follower) -> None:
-        """Begin to feed: at once, or when an earlier process of its slot has been read to its end."""
+        """Begin to feed: at once, or when an earlier process of its slot has been read to its end, and all is kept."""
+        if self._paused:
+            return  # `resume` greets it
         if follower.slot:
             before = [f for f in self.all if f.greeted and f.slot == follower.slot and f is not follower]
             if any(f.generation > follower.generation for f in before):
@@ -133,6 +133,7 @@ class Followers:
             self._journal.seat(follower.slot, follower.generation)
         else:
             n = 0
+        follower.fed = True
         follower.transport.write(frames.encode(frames.Following(n)))
         task = asyncio.get_running_loop().create_task(self._catch_up(follower))
         self._tasks.add(task)
@@ -142,7 +143,7 @@ class Followers:
         """Forget a follower; another process of its slot may have waited for that."""
         self.all.discard(follower)
         for waiting in list(self.all):
-            if waiting.greeted and not waiting.live and waiting.slot and waiting.slot == follower.slot:
+            if waiting.greeted and not waiting.fed and waiting.slot and waiting.slot == follower.slot:
                 self.greet(waiting)
         self._left()
 
@@ -183,6 +184,9 @@ class Followers:
             self._paused = False
             for follower in self.all:
                 follower.transport.resume_reading()
+            for follower in list(self.all):
+                if follower.greeted and not follower.fed:
+                    self.greet(follower)
 
     def close(self) -> None:
         """Send what waits and hang up."""

@@ -1,6 +1,6 @@
-"""Frames between the logger and those who append to it or follow it: a length (4 bytes, little-endian), then MessagePack.
+"""Frames between the logger and those who append to it or follow it: a length (4 bytes, little-endian), MessagePack.
 
-Pure but for the name of its only users' package. A follower begins with `Follow`; the logger answers `Following`, sends
+No socket here. A follower begins with `Follow`; the logger answers `Following`, sends
 what was missed, then `CaughtUp`, and from there on every committed batch as a `Feed`.
 """
 

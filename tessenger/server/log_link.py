@@ -31,7 +31,7 @@ class LogLink(asyncio.Protocol):
     """Appends this worker's entries, and feeds what is committed to `committed`."""
 
     def __init__(self, worker: Worker, after: int, committed: Callable[[Sequence[AnyEntry]], None]) -> None:
-        """Feed everything behind sequence number `after`. `drained` may be set to hear when clients can be read again."""
+        """Feed everything behind number `after`. `drained` may be set to hear when clients can be read again."""
         self.drained: Callable[[], None] = lambda: None
         self._worker = worker
         self._after = after
@@ -48,6 +48,7 @@ class LogLink(asyncio.Protocol):
         self._full = False
         self._closed = False
         self._caught_up = asyncio.Event()
+        self._emptied = asyncio.Event()
         self._loop = asyncio.get_running_loop()
 
     # ---- the port ----
@@ -72,10 +73,11 @@ class LogLink(asyncio.Protocol):
             self._full = True
         return self._full
 
-    @property
-    def empty(self) -> bool:
-        """Whether everything that was appended has come back."""
-        return not self._open
+    async def settled(self) -> None:
+        """Wait until everything that was appended has come back."""
+        while self._open:
+            self._emptied.clear()
+            await self._emptied.wait()
 
     async def connect(self) -> None:
         """Connect to the logger, however long it takes, and be caught up."""
@@ -140,6 +142,8 @@ class LogLink(asyncio.Protocol):
         waiting = self._open
         while waiting and waiting[0][0] <= n:
             waiting.popleft()
+        if not waiting:
+            self._emptied.set()
         if self._full and len(waiting) < MAX_OPEN // 2:
             self._full = False
             self.drained()

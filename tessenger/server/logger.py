@@ -62,6 +62,7 @@ class Logger:
         self._waiting_entries = 0
         self._unkept: list[AnyEntry] = []
         self._dead: list[Worker] = []
+        self._failure = ""
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._last_flush = 0.0
@@ -158,6 +159,8 @@ class Logger:
         self._keep(ordered)
         self._last_flush = self._loop.time()
         self._last_size = len(ordered)
+        if not self._unkept:
+            self._followers.resume()
 
     def _keep(self, ordered: list[AnyEntry]) -> None:
         """Commit entries that were ordered, pass them on, and write them down; or wait for room."""
@@ -183,12 +186,14 @@ class Logger:
     def _try_again(self) -> None:
         self._keep([])
         if not self._unkept:
-            self._followers.resume()
             self._flush()
 
     def _write_down(self, batch: list[AnyEntry]) -> None:
         """Write the text logs and the console's lines."""
         self._text_logs.write(batch)
+        if self._text_logs.failure != self._failure:
+            self._failure = self._text_logs.failure
+            self._console.print([self._failure or "The activity logs are written again."])
         if self._level == "off":
             return
         lines: list[str] = []
@@ -227,5 +232,3 @@ def main(context: roles.RoleContext, pipe: Connection) -> None:
         uvloop.run(serve())
 
     roles.run_role("logger", context, pipe, work)
-
-

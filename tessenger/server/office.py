@@ -108,7 +108,9 @@ class SharedStateLink:
                         self._state = state
                 return
 
-    def _try(self, operation: Callable[[SharedState], _Result], claimed: tuple[str, str] | None) -> _Result | Unavailable:
+    def _try(
+        self, operation: Callable[[SharedState], _Result], claimed: tuple[str, str] | None
+    ) -> _Result | Unavailable:
         deadline = time.monotonic() + CLAIM_SECONDS
         while time.monotonic() < deadline:
             try:
@@ -145,7 +147,9 @@ class SharedStateLink:
 class Office:
     """An implementation of `chat.ports.Office`: `then` is called on the worker's loop."""
 
-    def __init__(self, worker: Worker, epoch: int, credentials: Credentials, journal: Path, block_seconds: float) -> None:
+    def __init__(
+        self, worker: Worker, epoch: int, credentials: Credentials, journal: Path, block_seconds: float
+    ) -> None:
         """`epoch` is the manager's."""
         self.credentials = credentials
         self.block_seconds = block_seconds
@@ -264,7 +268,7 @@ class Office:
             result: _Result | Unavailable
             try:
                 result = job()
-            except Exception:  # kept in the error log; whoever asked must not wait for ever
+            except Exception:  # noqa: BLE001 kept in the error log; whoever asked must not wait for ever
                 _log.exception("a job failed")
                 result = Unavailable()
             self._loop.call_soon_threadsafe(then, result)

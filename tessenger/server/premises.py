@@ -10,7 +10,6 @@ import contextlib
 import datetime
 import errno
 import fcntl
-import ipaddress
 import os
 import resource
 import shutil
@@ -20,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tessenger.config import Config
+from tessenger.config import Config, is_loopback
 from tessenger.errors import CannotStart, ConfigError
 from tessenger.journal.store import SqliteJournal
 from tessenger.server import tls
@@ -152,16 +151,6 @@ class Premises:
         with contextlib.suppress(OSError):
             os.ftruncate(self.lock, 0)
             os.close(self.lock)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether `host` names this machine and nothing that others can reach."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _runs(owner: str) -> bool:

@@ -7,6 +7,7 @@ leaves Ctrl-C to the supervisor, and ends when the supervisor's end of its contr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -58,6 +59,12 @@ class RoleContext(Struct, frozen=True):
         return self.data_dir / "journal.db"
 
 
+def clear(path: str) -> None:
+    """Take the socket of a process that died out of the way."""
+    with contextlib.suppress(FileNotFoundError):
+        Path(path).unlink()
+
+
 def keep_errors(data_dir: Path) -> None:
     """Write unexpected failures, with their tracebacks, to the error log and nowhere else."""
     handler = logging.FileHandler(data_dir / ERROR_LOG, delay=True)
@@ -79,7 +86,7 @@ def run_role(title: str, context: RoleContext, control: Connection, work: Callab
     except TessengerError as problem:
         status = problem.exit_status
         _tell(control, Failed(f"{title}: {problem}", status))
-    except Exception:  # the last resort of a process: kept for the administrator, and the supervisor replaces it
+    except Exception:  # noqa: BLE001 the last resort of a process: kept for the administrator, and the supervisor replaces it
         _log.exception("%s failed", title)
         status = 1
     sys.stdout.flush()

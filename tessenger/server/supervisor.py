@@ -158,7 +158,7 @@ class Supervisor:
 
     def _hear(self, child: Child) -> None:
         """Take what a child says."""
-        assert child.pipe is not None  # noqa: S101 it is what became readable
+        assert child.pipe is not None  # it is what became readable
         try:
             message: control.FromRole = child.pipe.recv()
         except (EOFError, OSError):  # it is dying, which its sentinel will tell
@@ -223,7 +223,7 @@ class Supervisor:
 
     def _died(self, child: Child) -> None:
         """Replace a process that died, at once or, if it never was ready, after a while."""
-        assert child.process is not None  # noqa: S101 it is what died
+        assert child.process is not None  # it is what died
         while child.pipe is not None and child.pipe.poll():
             self._hear(child)
         child.process.join()

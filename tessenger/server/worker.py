@@ -63,14 +63,14 @@ class ClientDoor:
         self._tls = tls_context
         self._tasks: set[asyncio.Task[None]] = set()
         self._acceptor: socket.socket | None = None
+        self._nobody_left: asyncio.Event | None = None
         self._server: asyncio.Task[None] | None = None
         log.drained = self._drained
 
     async def open(self, slot: int) -> None:
         """Take sockets from the acceptor, whichever process that is."""
         path = roles.worker_socket(slot)
-        with contextlib.suppress(FileNotFoundError):
-            Path(path).unlink()
+        roles.clear(path)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listening.setblocking(False)
         listening.bind(path)
@@ -81,6 +81,8 @@ class ClientDoor:
         """Forget a connection and let the acceptor know."""
         self.connections.discard(connection)
         self.throttled.discard(connection)
+        if self._nobody_left is not None and not self.connections:
+            self._nobody_left.set()
         self._tell_acceptor(f"-{connection.address}\n")
 
     async def close(self) -> None:
@@ -90,9 +92,10 @@ class ClientDoor:
         self._leave_acceptor()
         for connection in list(self.connections):
             self.hub.close(connection.link)
-        deadline = self.loop.time() + CLOSE_SECONDS
-        while self.connections and self.loop.time() < deadline:
-            await asyncio.sleep(0.01)
+        if self.connections:
+            self._nobody_left = asyncio.Event()
+            with contextlib.suppress(TimeoutError):  # whoever does not read their last lines is cut off
+                await asyncio.wait_for(self._nobody_left.wait(), CLOSE_SECONDS)
 
     def _drained(self) -> None:
         for connection in list(self.throttled):
@@ -129,7 +132,7 @@ class ClientDoor:
         self._leave_acceptor()
 
     def _take_sockets(self) -> None:
-        assert self._acceptor is not None  # noqa: S101 it is what became readable
+        assert self._acceptor is not None  # it is what became readable
         try:
             word, descriptors, _, _ = socket.recv_fds(self._acceptor, 1, 1)
         except BlockingIOError:
@@ -180,9 +183,7 @@ class WorkerProcess:
         with contextlib.closing(SqliteReader(self._context.journal)) as reader:
             present = Present(reader.snapshot())
         credentials = Credentials.load(Path(config.server.credentials))
-        self._office = Office(
-            self._worker, self._epoch, credentials, self._context.journal, config.auth.block_seconds
-        )
+        self._office = Office(self._worker, self._epoch, credentials, self._context.journal, config.auth.block_seconds)
         self._log = LogLink(self._worker, present.seq, self._committed)
         self._hub = Hub(
             self._worker, present, self._log, self._office, credentials, _rules(config),
@@ -242,9 +243,8 @@ class WorkerProcess:
         """Wait until what clients have sent is committed and answered."""
         for connection in self._door.connections:
             connection.stop_reading()
-        deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
-        while not self._log.empty and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.005)
+        with contextlib.suppress(TimeoutError):  # what is not acknowledged by then was not promised
+            await asyncio.wait_for(self._log.settled(), DRAIN_SECONDS)
 
 
 def _rules(config: Config) -> Rules:

@@ -9,7 +9,7 @@ MAX_ADDRESSES = 65_536
 
 
 class Rates:
-    """For each address a bucket that holds one second's worth of attempts and fills at `per_second`; 0 means no limit."""
+    """For each address a bucket of one second's worth of attempts, filled at `per_second`; 0 means no limit."""
 
     def __init__(self, per_second: int) -> None:
         """Start with every bucket full."""

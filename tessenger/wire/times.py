@@ -8,9 +8,7 @@ from __future__ import annotations
 import time
 from functools import lru_cache
 
-_MONTHS = (
-    "January February March April May June July August September October November December"
-).split()
+_MONTHS = "January February March April May June July August September October November December".split()
 
 
 @lru_cache(maxsize=256)
