@@ -12,6 +12,16 @@ MAX_UNANSWERED = 1_024
 """Requests of one connection that may wait for their answers; above it the connection is not read."""
 
 
+class Place:
+    """Where lines belong that are still being read from the journal; `lines` is None until they are there."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        """Nothing is there yet."""
+        self.lines: bytes | None = None
+
+
 class Link:
     """A connection, and the session that it carries once somebody signed in.
 
@@ -40,27 +50,37 @@ class Link:
         self._out = out
         self._close = close
         self._resume = resume
-        self._held: list[bytes] | None = None
+        self._held: deque[bytes | Place] = deque()
 
     def write(self, data: bytes) -> None:
-        """Send `data`, now or when what was missed has been sent."""
+        """Send `data`, now or when what is held has been sent."""
         if self.ended:
             return
-        if self._held is None:
-            self._out(data)
-        else:
+        if self._held:
             self._held.append(data)
-
-    def hold(self) -> None:
-        """Keep live lines back until what was missed is there."""
-        self._held = []
-
-    def release(self, missed: bytes) -> None:
-        """Send what was missed, then what was kept back."""
-        held, self._held = self._held or [], None
-        data = missed + b"".join(held)
-        if data and not self.ended:
+        else:
             self._out(data)
+
+    def hold(self) -> Place:
+        """Keep back what comes from here on, until this place is filled."""
+        place = Place()
+        self._held.append(place)
+        return place
+
+    def release(self, place: Place, lines: bytes) -> None:
+        """Fill a place, and send what was kept back up to the next place that is empty."""
+        place.lines = lines
+        ready: list[bytes] = []
+        while self._held:
+            first = self._held[0]
+            data = first.lines if isinstance(first, Place) else first
+            if data is None:
+                break
+            ready.append(data)
+            self._held.popleft()
+        joined = b"".join(ready)
+        if joined and not self.ended:
+            self._out(joined)
 
     def end(self) -> None:
         """Send what is left and close. Nothing more is read from here.
@@ -68,9 +88,10 @@ class Link:
         What is kept back is left to the next connection, for what was missed comes before it; its last line is why
         this one ends.
         """
-        held, self._held = self._held, None
-        if held:
-            self._out(held[-1].splitlines(keepends=True)[-1])
+        last = self._held[-1] if self._held else None
+        if isinstance(last, bytes):
+            self._out(last.splitlines(keepends=True)[-1])
+        self._held.clear()
         self.ended = True
         self.waiting.clear()
         self._close()

@@ -8,7 +8,7 @@ import hmac
 from tessenger.chat import answers, entries, words
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.hub import Hub, Refusal
-from tessenger.chat.link import Link
+from tessenger.chat.link import Link, Place
 from tessenger.chat.ports import (
     ClaimRefused,
     ClaimResult,
@@ -157,8 +157,8 @@ def _online(hub: Hub, link: Link, request: Login, token: str, entry: AnyEntry) -
     """The session has begun: welcome, then what was left unread in earlier ones."""
     if not _attach(hub, link, entry):
         return
-    _welcome(hub, link, request.id, token, entry.seq)
-    hub.office.unread(link.user, request.after, entry.seq, lambda found: _catch_up(hub, link, found))
+    place = _welcome(hub, link, request.id, token, entry.seq)
+    hub.office.unread(link.user, request.after, entry.seq, lambda found: _catch_up(hub, link, place, found))
 
 
 def _resumed(hub: Hub, link: Link, request: Resume, entry: AnyEntry) -> None:
@@ -166,8 +166,8 @@ def _resumed(hub: Hub, link: Link, request: Resume, entry: AnyEntry) -> None:
     if isinstance(entry, entries.Refused) and not link.ended:
         _deny(hub, link, request.id, "session_expired")
     elif _attach(hub, link, entry):
-        _welcome(hub, link, request.id, request.token, entry.seq)
-        hub.office.missed(link.user, request.after, entry.seq, lambda found: _catch_up(hub, link, found))
+        place = _welcome(hub, link, request.id, request.token, entry.seq)
+        hub.office.missed(link.user, request.after, entry.seq, lambda found: _catch_up(hub, link, place, found))
 
 
 def _attach(hub: Hub, link: Link, entry: AnyEntry) -> bool:
@@ -185,24 +185,25 @@ def _attach(hub: Hub, link: Link, entry: AnyEntry) -> bool:
     return True
 
 
-def _welcome(hub: Hub, link: Link, re: int, token: str, seq: int) -> None:
+def _welcome(hub: Hub, link: Link, re: int, token: str, seq: int) -> Place:
+    """Say that somebody is in, and return the place of what they missed."""
     limits = Limits(hub.rules.line_bytes, hub.rules.text_bytes, hub.rules.group_members)
     hub.say(link, answers.line(Welcome(re, link.user, token, seq, limits)))
     hub.delivery.flush()
-    link.hold()
+    return link.hold()
 
 
-def _catch_up(hub: Hub, link: Link, found: list[AnyEntry] | Unavailable) -> None:
+def _catch_up(hub: Hub, link: Link, place: Place, found: list[AnyEntry] | Unavailable) -> None:
     """Send what was missed, then what came meanwhile, and go on."""
     if link.ended:
         return
     link.busy = False
     if isinstance(found, Unavailable):  # never skip over what was missed: the client comes again
-        link.release(answers.line(Error("unavailable", words.UNAVAILABLE)))
+        link.write(answers.line(Error("unavailable", words.UNAVAILABLE)))
         hub.lost(link)
         link.end()
         return
-    link.release(b"".join([answers.event_line(entry) for entry in found]))
+    link.release(place, b"".join([answers.event_line(entry) for entry in found]))
     hub.proceed(link)
 
 
