@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,9 @@ _EPILOG = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client and return its exit status: 0 after a logout."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode shows question marks, not a traceback
     try:
         options = _parser().parse_args(argv)
         settings = _settings(options, os.environ)

@@ -7,10 +7,12 @@ client logs out, once every command is answered and its own uploads have ended.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
+import termios
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from tessenger.client import render
 from tessenger.client.connection import Connection
@@ -49,7 +51,7 @@ class LineReader:
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._loop = asyncio.get_running_loop()
         self._lines: asyncio.Queue[str | None] = asyncio.Queue()
         self._room = threading.Semaphore(QUEUED_LINES)
@@ -70,7 +72,7 @@ class LineReader:
         data = b"-"
         while data:
             try:
-                data = os.read(self._descriptor, READ_SIZE)
+                data = os.read(self.descriptor, READ_SIZE)
             except OSError:
                 data = b""  # a closed or broken input has ended
             for line in splitter.feed(data):
@@ -102,9 +104,10 @@ class Filter:
         self._write(text + "\n")
 
     async def ask(self, prompt: str, *, secret: bool) -> str:
-        """Print the prompt as a line and read one. The password is not printed back by a pipe either way."""
-        self.say(prompt)
-        line = await self._lines.line()
+        """Print the prompt as a line and read one; a terminal (whose output is piped) does not echo a secret."""
+        with _no_echo(self._lines.descriptor) if secret else contextlib.nullcontext():
+            self.say(prompt)
+            line = await self._lines.line()
         if line is None:
             raise EOFError
         return line
@@ -129,6 +132,21 @@ class Filter:
 
     def finish(self) -> None:
         """Every line was flushed already."""
+
+
+@contextlib.contextmanager
+def _no_echo(descriptor: int) -> Iterator[None]:
+    if not os.isatty(descriptor):
+        yield
+        return
+    modes = termios.tcgetattr(descriptor)
+    silent = modes.copy()
+    silent[3] &= ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, modes)
 
 
 def over_pipes() -> Filter:

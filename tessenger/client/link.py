@@ -133,11 +133,12 @@ class Dialer:
             raise
         except TimeoutError:
             raise ConnectionFailed(f"{where} did not answer within {CONNECT_SECONDS:g} seconds.") from None
-        except (ssl.SSLError, ConnectionResetError) as error:
-            raise ConnectionFailed(
-                f"No TLS connection with {where} ({_tls_reason(error)}). A server that runs with --no-tls needs"
-                " a client with --no-tls."
-            ) from None
+        except ssl.SSLError as error:
+            raise ConnectionFailed(self._without_tls(_tls_reason(error))) from None
+        except ConnectionResetError as error:
+            if self.known is not None:
+                raise ConnectionFailed(self._without_tls("the connection was closed in the handshake")) from None
+            raise ConnectionFailed(f"Cannot connect to {where}: {error.strerror or error}.") from None
         except socket.gaierror as error:
             raise ConnectionFailed(f"Cannot find the host {self.host}: {error.strerror}.") from None
         except OSError as error:
@@ -148,6 +149,12 @@ class Dialer:
         if self.known is not None:
             self._check_identity(link, self.known, where)
         return link
+
+    def _without_tls(self, reason: str) -> str:
+        return (
+            f"No TLS connection with {self.host}:{self.port} ({reason})."
+            " A server that runs with --no-tls needs a client with --no-tls."
+        )
 
     def _check_identity(self, link: Link, known: KnownServers, where: str) -> None:
         try:
@@ -168,10 +175,8 @@ def _tls() -> ssl.SSLContext:
     return context
 
 
-def _tls_reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.lower().replace("_", " ")
-    return "the connection was closed in the handshake"
+def _tls_reason(error: ssl.SSLError) -> str:
+    return (error.reason or "the handshake failed").lower().replace("_", " ")
 
 
 def _refused(error: OSError) -> bool:

@@ -65,11 +65,6 @@ def error(answer: Error | Denied) -> str:
     return clean(answer.text)
 
 
-def clean_path(path: str) -> str:
-    """A path as it was typed, harmless in a line."""
-    return clean_line(path)
-
-
 def bye(user: str) -> str:
     """The last line of a session."""
     return f"Bye, {clean_line(user)}!"

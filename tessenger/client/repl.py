@@ -97,6 +97,7 @@ class Repl:
         self._screen.prompt_in(session.app)
         lines: asyncio.Queue[str] = asyncio.Queue()
         worker = asyncio.ensure_future(_carry_out(chat, lines))
+        worker.add_done_callback(_raise_a_bug)
         try:
             with contextlib.suppress(EOFError):  # Ctrl-D, or Ctrl-C twice
                 while True:
@@ -228,6 +229,12 @@ async def _carry_out(chat: Chat, lines: asyncio.Queue[str]) -> None:
             await chat.execute(line)
         finally:
             lines.task_done()
+
+
+def _raise_a_bug(worker: asyncio.Task[None]) -> None:
+    """Hand an exception that nobody waits for to the event loop's handler, which ends the session with it."""
+    if not worker.cancelled():
+        worker.result()
 
 
 def _leaves(line: str) -> bool:

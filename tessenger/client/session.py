@@ -6,11 +6,9 @@ Both front ends use it: the line filter and the REPL. All output is in the order
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
@@ -20,7 +18,9 @@ from tessenger.client import render
 from tessenger.client.commands import Call, Kind, Mistake, help_text, parse
 from tessenger.client.connection import Connection, Event
 from tessenger.client.files import FileProcess, ProcessDied, Report
-from tessenger.client.transfers import Ask, Effects, Note, Show, Tell, Transfers, describe
+from tessenger.client.local_files import absolute, unreadable
+from tessenger.client.transfer import describe
+from tessenger.client.transfers import Ask, Effects, Note, Show, Tell, Transfers
 from tessenger.wire.messages import (
     ActiveUser,
     ActiveUsers,
@@ -301,28 +301,3 @@ class Chat:
     def _tick(self) -> None:
         self._apply(self.transfers.tick(self._loop.time()))
         self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
-
-
-def absolute(path: str) -> Path:
-    """Return the path that someone typed, from the working directory, with ~ for a home."""
-    try:
-        return Path(path).expanduser().absolute()
-    except RuntimeError:  # no such user
-        return Path(path).absolute()
-
-
-def unreadable(path: Path, typed: str) -> str:
-    """Return why the file at `path` cannot be sent, in words for the person who typed it, or nothing."""
-    shown = render.clean_path(typed)
-    try:
-        if path.is_dir():
-            return f"{shown} is a directory, not a file."
-        if not path.exists():
-            return f"There is no file {shown}."
-        if not path.is_file():
-            return f"{shown} is not a regular file."
-    except (OSError, ValueError) as error:
-        return f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}."
-    if not os.access(path, os.R_OK):
-        return f"{shown} cannot be read: permission denied."
-    return ""

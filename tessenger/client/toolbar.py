@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from tessenger.client import render
-from tessenger.client.transfers import State, Transfer, percent
+from tessenger.client.transfer import State, Transfer, percent
 
 _MOVING = (State.RUNNING, State.STALLED, State.ACCEPTED, State.PREPARING)
 _WAITING = State.OFFERED

@@ -7,7 +7,6 @@ the server, what to tell the UDP process, what to show. Each transfer has a smal
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -26,6 +25,7 @@ from tessenger.client.receiver_messages import (
     ReceiveFile,
     SendFile,
 )
+from tessenger.client.transfer import State, Transfer, because
 from tessenger.wire.messages import (
     Accept,
     Accepted,
@@ -45,50 +45,6 @@ OFFER_SECONDS = 300.0
 
 KEPT = 20
 """How many ended transfers /transfers still shows."""
-
-
-class State(Enum):
-    """Where a transfer is. `OPENING` and `PREPARING`: the UDP process makes its key."""
-
-    OPENING = "opening"
-    OFFERED = "offered"
-    PREPARING = "accepted"
-    ACCEPTED = "accepted, connecting"
-    RUNNING = "running"
-    STALLED = "stalled"
-    DONE = "done"
-    FAILED = "failed"
-
-
-_ENDED = (State.DONE, State.FAILED)
-
-
-class Transfer(Struct, frozen=True):
-    """One file, on its way to or from `peer`. Sizes in bytes, `rate` in bytes a second, `since` in seconds."""
-
-    id: str
-    number: int
-    peer: str
-    name: str
-    outgoing: bool
-    state: State
-    since: float
-    size: int = 0
-    done: int = 0
-    rate: float = 0.0
-    reason: str = ""
-    code: str = ""
-    offer: Offer | None = None
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is over, either way."""
-        return self.state in _ENDED
-
-    @property
-    def opening(self) -> bool:
-        """Whether the file is not offered yet."""
-        return self.state is State.OPENING
 
 
 class Ask(Struct, frozen=True):
@@ -197,7 +153,7 @@ class Transfers:
         reason = clean_line(event.reason)
         self._end(t, reason or ("refused" if isinstance(event, Rejected) else "cancelled"))
         what = f"{t.peer} has {'refused' if isinstance(event, Rejected) else 'cancelled'} {t.name}"
-        return [Tell(Abort(t.id, reason or "cancelled by the other side")), Show(_because(what, reason))]
+        return [Tell(Abort(t.id, reason or "cancelled by the other side")), Show(because(what, reason))]
 
     def answered(self, transfer: str, answer: AnyAnswer) -> Effects:
         """The server answered a request about this transfer."""
@@ -299,7 +255,7 @@ class Transfers:
         self._end(t, reason)
         told = [] if t.state is State.OPENING else self._give_up(t, reason)
         sent, received = f"{t.name} could not be sent to {t.peer}", f"{t.name} from {t.peer} could not be received"
-        return [*told, Show(_because(sent if t.outgoing else received, reason))]
+        return [*told, Show(because(sent if t.outgoing else received, reason))]
 
     def _give_up(self, t: Transfer, reason: str) -> Effects:
         """Tell both the UDP process and the other side, as far as they know of it."""
@@ -332,33 +288,6 @@ class Transfers:
 
     def _numbered(self, number: int) -> Transfer | None:
         return next((t for t in self if t.number == number), None)
-
-
-def describe(t: Transfer) -> str:
-    """Return the line of /transfers about `t`."""
-    way = "to" if t.outgoing else "from"
-    size = render.size(t.size)
-    head = f"{t.number}. {t.name} {way} {t.peer}"
-    match t.state:
-        case State.RUNNING | State.STALLED:
-            share = f"{render.size(t.done)} of {size}, {percent(t)} %"
-            left = f", {render.duration((t.size - t.done) / t.rate)} left" if t.rate > 0 else ""
-            return f"{head}, {t.state.value}: {share}, {render.size(t.rate)}/s{left}"
-        case State.DONE:
-            return f"{head}, done: {size}" + (f", code {t.code}" if t.code else "")
-        case State.FAILED:
-            return _because(f"{head}, failed", t.reason)
-        case _:
-            return f"{head}, {t.state.value}: {size}"
-
-
-def percent(t: Transfer) -> int:
-    """How much of it is there."""
-    return 100 if t.size == 0 else min(100, t.done * 100 // t.size)
-
-
-def _because(text: str, reason: str) -> str:
-    return f"{text}: {reason.rstrip('.')}." if reason else f"{text}."
 
 
 def _no_offer(number: int) -> str:

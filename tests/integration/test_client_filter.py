@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,6 +24,7 @@ from tessenger.wire.messages import (
     DeniedCode,
     Error,
     GroupMessage,
+    Limits,
     Login,
     Logout,
     Message,
@@ -38,6 +41,7 @@ from tessenger.wire.messages import (
 )
 from tests.support.fake_server import AT, FakeServer
 from tests.support.piped_client import PROMPT, SCRIPTED, PipedClient, environment
+from tests.support.pty_terminal import PtyTerminal
 
 TIME = "10 November 2023 20:57:10"
 KEY = "k" * 43
@@ -393,3 +397,53 @@ def test_leaving_gives_open_transfers_up(server: FakeServer, client: PipedClient
     client.type("logout")
     assert server.expect(Cancel).transfer == offer.transfer
     assert client.rest()[-1] == "Bye, aaa!"
+
+
+def test_limits_of_the_server_are_known_before_sending(server: FakeServer, client: PipedClient) -> None:
+    """The welcome says how long a text may be; a longer one stays here."""
+    server.limits = Limits(line_bytes=2_048, text_bytes=1_000, group_members=5)
+    client.sign_in()
+    client.type("msgto bbb " + "ä" * 501)
+    assert client.answer() == ["The message is too long: 1002 bytes, at most 1000 are allowed."]
+    client.type("creategroup g " + " ".join(f"user{number:03}" for number in range(300)))
+    assert client.answer() == ["This is too long for one line to the server (2048 bytes)."]
+
+
+def test_files_that_cannot_be_sent(client: PipedClient, tmp_path: Path) -> None:
+    """Each is told apart, and what is shown of a name is harmless."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    client.sign_in()
+    for name, text in [
+        ("missing.mp4", "There is no file missing.mp4."),
+        ("folder", "folder is a directory, not a file."),
+        ("pipe", "pipe is not a regular file."),
+        ("a\x1bb", "There is no file a␛b."),
+        ("''", "There is no file named by an empty path."),
+        ("x" * 300, f"{'x' * 300} cannot be read: File name too long."),
+    ]:
+        client.type(f"sendfile bbb {name}")
+        assert client.answer() == [text]
+
+
+def test_a_terminal_without_unicode(server: FakeServer, tmp_path: Path) -> None:
+    """Question marks, no traceback."""
+    with PipedClient(server.port, tmp_path, "--no-tls", env={"PYTHONIOENCODING": "ascii"}) as client:
+        client.sign_in()
+        server.say("aaa", "grüße 👋")
+        assert client.answer() == [f"{TIME}, bbb: gr??e ?"]
+
+
+def test_a_password_typed_at_a_terminal_whose_output_is_piped(server: FakeServer, tmp_path: Path) -> None:
+    """`client | tee log`: a filter, but the terminal does not echo the password."""
+    line = shlex.join([*SCRIPTED, "--no-tls", "127.0.0.1", str(server.port)]) + " | cat"
+    with PtyTerminal(["/bin/sh", "-c", line], env=environment(tmp_path), cwd=tmp_path) as terminal:
+        terminal.until_shown("Username:")
+        terminal.type("aaa\r")
+        terminal.until_shown("Password:")
+        terminal.type("123\r")
+        terminal.until_shown("Welcome to TESSENGER!")
+        assert "123" not in terminal.text()
+        terminal.type("activeuser\r")
+        terminal.until_shown("aaa, 127.0.0.1, 13000")
+        assert "activeuser\n" in terminal.text()

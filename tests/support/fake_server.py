@@ -122,6 +122,8 @@ class FakeServer:
 
     def hang_up(self, *answers: Answer) -> None:
         """Send this to the newest connection and close it, whoever it is."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._sockets, PATIENCE), "nobody has connected"
         self._send(self._sockets[-1], *answers)
         _cut(self._sockets[-1])
 
@@ -147,7 +149,9 @@ class FakeServer:
 
     def _serve(self, sock: socket.socket) -> None:
         try:
-            self._sockets.append(sock)
+            with self._changed:
+                self._sockets.append(sock)
+                self._changed.notify_all()
             sock.sendall(self._greeting)
             with sock, sock.makefile("rb") as lines:
                 for line in lines:

@@ -61,7 +61,6 @@ def test_nothing_of_others_can_steer_a_terminal() -> None:
         render.group_joined(_HOSTILE),
         render.error(Error("bad_request", _HOSTILE, 1)),
         render.bye(_HOSTILE),
-        render.clean_path(_HOSTILE),
     ]
     for text in shown:
         assert _HARMLESS in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tessenger.client.toolbar import toolbar
-from tessenger.client.transfers import State, Transfer
+from tessenger.client.transfer import State, Transfer
 
 RUNNING = Transfer(
     "0" * 16, 1, "bbb", "example1.mp4", True, State.RUNNING, 0.0, size=100_000_000, done=45_000_000, rate=11e6

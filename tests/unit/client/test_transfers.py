@@ -17,7 +17,8 @@ from tessenger.client.receiver_messages import (
     ReceiveFile,
     SendFile,
 )
-from tessenger.client.transfers import KEPT, OFFER_SECONDS, Ask, Effect, Note, Show, Tell, Transfers, describe
+from tessenger.client.transfer import describe
+from tessenger.client.transfers import KEPT, OFFER_SECONDS, Ask, Effect, Note, Show, Tell, Transfers
 from tessenger.wire.messages import (
     Accept,
     Accepted,

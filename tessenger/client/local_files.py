@@ -1,0 +1,35 @@
+"""Files that someone wants to send: where they are, and why one cannot be read. Runs in the client."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tessenger.wire.text import clean_line
+
+
+def absolute(path: str) -> Path:
+    """Return the path that someone typed, from the working directory, with ~ for a home."""
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:  # no such user
+        return Path(path).absolute()
+
+
+def unreadable(path: Path, typed: str) -> str:
+    """Return why the file at `path` cannot be sent, in words for the person who typed it, or nothing."""
+    if not typed:
+        return "There is no file named by an empty path."
+    shown = clean_line(typed)
+    try:
+        if path.is_dir():
+            return f"{shown} is a directory, not a file."
+        if not path.exists():
+            return f"There is no file {shown}."
+        if not path.is_file():
+            return f"{shown} is not a regular file."
+    except (OSError, ValueError) as error:
+        return f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}."
+    if not os.access(path, os.R_OK):
+        return f"{shown} cannot be read: permission denied."
+    return ""
