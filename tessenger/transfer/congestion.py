@@ -23,6 +23,9 @@ STARTUP_GAIN = 2.885  # 2 / ln 2: doubles each round trip
 CYCLE = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 GENTLE_PROBE = 0.05
 BANDWIDTH_ROUNDS = 10
+BANDWIDTH_SECONDS = 0.3
+"""A rate is remembered for ten rounds and for this long: on a fast machine ten rounds are less than the time that
+the other process may wait for a processor."""
 QUANTUM = 0.001
 """Seconds of sending that make a train; also what timers and acknowledgements are late by."""
 MAX_COMPENSATION = 0.25
@@ -72,7 +75,7 @@ class Congestion:
         self._rtt = rtt
         self._started = False  # startup is over
         self._draining = False
-        self._rates: deque[tuple[int, float]] = deque()
+        self._rates: deque[tuple[int, float, float]] = deque()  # round, rate, time
         self._round = 0
         self._round_end = 0
         self._best = 0.0
@@ -122,30 +125,33 @@ class Congestion:
             self._rtt = self._min_rtt = min_rtt
         if sample.delivered_before >= self._round_end:
             self._round_end = delivered
-            self._end_round()
+            self._end_round(now)
         if sample.rate and (not sample.limited or sample.rate > self.bandwidth):
-            self._add_rate(sample.rate)
+            self._add_rate(sample.rate, now)
         if self._rates:
             self._advance(in_flight, now)
             self._control(now)
 
-    def _add_rate(self, rate: float) -> None:
+    def _add_rate(self, rate: float, now: float) -> None:
         rates = self._rates
         while rates and rates[-1][1] <= rate:
             rates.pop()
-        rates.append((self._round, rate))
-        while rates[0][0] < self._round - BANDWIDTH_ROUNDS:
+        rates.append((self._round, rate, now))
+        self._forget_rates(now)
+
+    def _forget_rates(self, now: float) -> None:
+        rates = self._rates
+        while len(rates) > 1 and rates[0][0] < self._round - BANDWIDTH_ROUNDS and rates[0][2] < now - BANDWIDTH_SECONDS:
             rates.popleft()
 
-    def _end_round(self) -> None:
+    def _end_round(self, now: float) -> None:
         self._round += 1
         total = self._round_arrived + self._round_lost
         lost_much = total > 16 * self.datagram and self._round_lost > STARTUP_LOSS * total
         self._round_arrived = self._round_lost = 0
         for share in self._shares.values():
             share.fade()
-        while len(self._rates) > 1 and self._rates[0][0] < self._round - BANDWIDTH_ROUNDS:
-            self._rates.popleft()
+        self._forget_rates(now)
         if self._started or self._draining:
             return
         if self.bandwidth > 1.25 * self._best:

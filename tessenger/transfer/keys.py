@@ -59,8 +59,8 @@ class TransferKeys:
             AESGCM(self._key(b"control from receiver")),
         )
         self.seal, self.open = (from_sender, from_receiver) if sending else (from_receiver, from_sender)
-        number = int.from_bytes(self._key(b"code")[:8]) % 10**12
-        self.code = f"{number // 10**8:04} {number // 10**4 % 10**4:04} {number % 10**4:04}"
+        digits = f"{int.from_bytes(self._key(b'code')[:16]) % 10**16:016}"
+        self.code = " ".join(digits[start : start + 4] for start in range(0, 16, 4))
 
     def blocks(self, attempt: int, cipher: Cipher) -> Aead:
         """Return what seals the blocks of one attempt: no key ever sees a block's number twice."""

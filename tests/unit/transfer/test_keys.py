@@ -37,7 +37,7 @@ def test_both_sides_agree() -> None:
     assert _reads(sender, receiver)
     assert _reads(receiver, sender)
     assert sender.code == receiver.code
-    assert len(sender.code) == len("1234 5678 9012")
+    assert len(sender.code) == len("1234 5678 9012 3456")
 
 
 def test_user_names_compare_without_case() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -59,10 +60,8 @@ def test_fin_round_trip(attempt: int, size: int, digest: bytes) -> None:
 @given(body=st.binary(max_size=1_500))
 def test_any_bytes(decode: Callable[[bytes], object], body: bytes) -> None:
     """Any bytes are a value or a `PacketError`."""
-    try:
+    with suppress(PacketError):
         decode(body)
-    except PacketError as error:
-        assert str(error)
 
 
 @given(st.binary(max_size=1_500))

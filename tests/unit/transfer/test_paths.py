@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessenger.errors import TransferError
-from tessenger.transfer import paths
 from tessenger.transfer.blocks import BLOCK
 from tessenger.transfer.paths import ArrivingFile, SourceFile, clean_name
 
@@ -80,13 +79,17 @@ def _arrive(folder: Path, name: str, data: bytes) -> str:
     return arriving.finish()
 
 
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_arrives_under_its_name(tmp_path: Path) -> None:
     """A file is a part with a bitmap first, and then alone under its name, in a folder that was made for it."""
     folder = tmp_path / "new" / "folder"
     data = os.urandom(BLOCK + 1)
     arriving = ArrivingFile(str(folder), "../x.mp4", ID, len(data))
     arriving.write_block(1, memoryview(data[BLOCK:]))
-    assert sorted(os.listdir(folder)) == [f"x.mp4.{ID}.part", f"x.mp4.{ID}.part.bitmap"]
+    assert _names(folder) == [f"x.mp4.{ID}.part", f"x.mp4.{ID}.part.bitmap"]
     assert (folder / f"x.mp4.{ID}.part.bitmap").read_bytes() == b"\x02"
     arriving.write_block(0, memoryview(data[:BLOCK]))
     assert (folder / f"x.mp4.{ID}.part.bitmap").read_bytes() == b"\x03"
@@ -94,7 +97,7 @@ def test_arrives_under_its_name(tmp_path: Path) -> None:
     arriving.read_block(0, back)
     assert back == data[:BLOCK]
     assert arriving.finish() == str(folder / "x.mp4")
-    assert os.listdir(folder) == ["x.mp4"]
+    assert _names(folder) == ["x.mp4"]
     assert (folder / "x.mp4").read_bytes() == data
 
 
@@ -116,10 +119,10 @@ def test_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def no_links(*args: object, **kwargs: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(paths.os, "link", no_links)
+    monkeypatch.setattr(os, "link", no_links)
     (tmp_path / "x.mp4").write_bytes(b"old")
     assert _arrive(tmp_path, "x.mp4", b"new") == str(tmp_path / "x (1).mp4")
-    assert sorted(os.listdir(tmp_path)) == ["x (1).mp4", "x.mp4"]
+    assert _names(tmp_path) == ["x (1).mp4", "x.mp4"]
     assert (tmp_path / "x.mp4").read_bytes() == b"old"
     assert (tmp_path / "x (1).mp4").read_bytes() == b"new"
 
@@ -149,7 +152,7 @@ def test_discard_leaves_nothing(tmp_path: Path) -> None:
     arriving.write_block(0, memoryview(b"abc"))
     arriving.discard()
     arriving.discard()
-    assert os.listdir(tmp_path) == []
+    assert _names(tmp_path) == []
 
 
 def test_start_over_forgets(tmp_path: Path) -> None:
@@ -167,7 +170,7 @@ def test_offer_larger_than_the_disk(tmp_path: Path) -> None:
         ArrivingFile(str(tmp_path), "x.mp4", ID, 2 * 10**14)
     with pytest.raises(TransferError, match="more than"):
         ArrivingFile(str(tmp_path), "x.mp4", ID, 10**18)
-    assert os.listdir(tmp_path) == []
+    assert _names(tmp_path) == []
 
 
 def test_folder_that_is_a_file(tmp_path: Path) -> None:
@@ -197,7 +200,7 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int)
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(paths.os, "pwrite", full)
+        patch.setattr(os, "pwrite", full)
         with pytest.raises(TransferError, match=r"no room on the disk for x\.mp4"):
             arriving.write_block(0, memoryview(b"abc"))
     arriving.discard()

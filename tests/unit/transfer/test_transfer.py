@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -393,13 +394,17 @@ def test_abort_before_the_handshake() -> None:
     assert _fails(ends, "changed my mind", "aaa: changed my mind") < 3
 
 
+def _both_over(ends: Pair) -> bool:
+    return ends.sender.over and ends.receiver.over
+
+
 def test_sessions_are_over_in_the_end() -> None:
     """Some time after a transfer, neither side has anything to do or to send any more."""
     for abort in (False, True):
         ends = pair(_bytes(100_000), UdpPath())
         if abort:
             ends.sender.abort("no", ends.path.now)
-        ends.path.run(lambda ends=ends: ends.sender.over and ends.receiver.over, seconds=40)
+        ends.path.run(partial(_both_over, ends), seconds=40)
         assert ends.sender.datagrams_to_send(ends.path.now) == []
         assert ends.receiver.datagrams_to_send(ends.path.now) == []
 
