@@ -109,9 +109,7 @@ class _Session:
         """Let the front end talk with the person until either of them or the server ends it; say the last word."""
         limit = self._settings.config.transfer.auto_accept_below
         transfers = Transfers(welcome.user, auto_accept_below=limit, asks=self._front.asks)
-        chat = Chat(
-            self.connection, self._files, self._front, transfers, welcome.limits, one_line=self._front.one_line
-        )
+        chat = Chat(self.connection, self._files, self._front, transfers, welcome.limits, one_line=self._front.one_line)
         self._chat = chat
         for line in (render.WELCOME, "", render.PROMPT):
             self._front.say(line)

@@ -72,13 +72,14 @@ def file_process(config: Config) -> FileProcess:
 
 
 def _front_end(settings: app.Settings) -> app.FrontEnd:
-    if _is_terminal(sys.stdin) and _is_terminal(sys.stdout):
+    person = _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
+    if person and os.environ.get("TERM", "dumb") != "dumb":  # a dumb terminal cannot move its cursor: plain lines
         from tessenger.client.repl import in_terminal  # noqa: PLC0415 - a pipe does not pay for prompt_toolkit
 
         return in_terminal(settings.config.client)
     from tessenger.client.filter import over_pipes  # noqa: PLC0415
 
-    return over_pipes()
+    return over_pipes(asks=person)
 
 
 def _is_terminal(stream: object) -> bool:

@@ -90,11 +90,13 @@ class LineReader:
 class Filter:
     """The front end for pipes."""
 
-    asks = False
     one_line = True
     patience = Patience(RESUME_SECONDS)
 
-    def __init__(self, lines: LineReader, write: Callable[[str], None], write_notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, lines: LineReader, write: Callable[[str], None], write_notice: Callable[[str], None], *, asks: bool
+    ) -> None:
+        self.asks = asks
         self._lines = lines
         self._write = write
         self._write_notice = write_notice
@@ -149,9 +151,9 @@ def _no_echo(descriptor: int) -> Iterator[None]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, modes)
 
 
-def over_pipes() -> Filter:
-    """Return the front end for this process's standard input and output."""
-    return Filter(LineReader(sys.__stdin__.fileno() if sys.__stdin__ else 0), _to_stdout, _to_stderr)
+def over_pipes(*, asks: bool) -> Filter:
+    """Return the front end for this process's standard input and output; `asks`: a person is at both ends."""
+    return Filter(LineReader(sys.__stdin__.fileno() if sys.__stdin__ else 0), _to_stdout, _to_stderr, asks=asks)
 
 
 def _to_stdout(text: str) -> None:

@@ -244,5 +244,4 @@ def _leaves(line: str) -> bool:
 
 def in_terminal(settings: ClientSection) -> Repl:
     """Return the front end for this process's terminal."""
-    dim = "NO_COLOR" not in os.environ and os.environ.get("TERM") not in ("dumb", None)
-    return Repl(settings, create_input(), create_output(sys.stdout), dim=dim)
+    return Repl(settings, create_input(), create_output(sys.stdout), dim="NO_COLOR" not in os.environ)

@@ -14,7 +14,8 @@ from prompt_toolkit.output import Output
 
 FLUSH_SECONDS = 0.05
 LINES_A_FLUSH = 400
-"""So a burst of 10,000 lines takes a good second, and typing goes on in between."""
+CHARACTERS_A_FLUSH = 65_536
+"""Bounds of one flush: a burst of 10,000 lines takes a good second, and typing goes on in between."""
 
 
 class Screen:
@@ -48,9 +49,16 @@ class Screen:
         if self._waiting:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
 
+    def _next_text(self) -> str:
+        lines: list[str] = []
+        length = 0
+        while self._waiting and len(lines) < LINES_A_FLUSH and length < CHARACTERS_A_FLUSH:
+            lines.append(self._waiting.popleft())
+            length += len(lines[-1])
+        return "".join(f"{line}\r\n" for line in lines)
+
     def _write_some(self) -> None:
-        count = min(len(self._waiting), LINES_A_FLUSH)
-        text = "".join(self._waiting.popleft() + "\r\n" for _ in range(count))
+        text = self._next_text()
         app = self._app if self._app is not None and self._app.is_running else None
         if app is not None:
             app.renderer.erase()

@@ -19,7 +19,7 @@ def toolbar(
     Where it is too long, the server's address goes first, then the details of transfers.
     """
     transfers = list(transfers)
-    running = [t for t in transfers if t.state in _MOVING]
+    running = [t for t in transfers if t.state in _MOVING or (t.state is _WAITING and t.outgoing)]
     offers = sum(t.state is _WAITING and not t.outgoing for t in transfers)
     tail = [f"{offers} offered to you"] if offers else []
     long = [f"{user}@{server}", connection, *map(_long, running), *tail]
@@ -44,6 +44,6 @@ def _long(t: Transfer) -> str:
     if t.state is State.STALLED:
         return f"{head} {percent(t)} % stalled"
     if t.state is not State.RUNNING:
-        return f"{head} connecting"
+        return f"{head} {'offered' if t.state is _WAITING else 'connecting'}"
     left = f" {render.duration((t.size - t.done) / t.rate)} left" if t.rate > 0 else ""
     return f"{head} {percent(t)} % {render.size(t.rate)}/s{left}"

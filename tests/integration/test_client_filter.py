@@ -447,3 +447,48 @@ def test_a_password_typed_at_a_terminal_whose_output_is_piped(server: FakeServer
         terminal.type("activeuser\r")
         terminal.until_shown("aaa, 127.0.0.1, 13000")
         assert "activeuser\n" in terminal.text()
+
+
+def test_a_dumb_terminal_gets_plain_lines(server: FakeServer, tmp_path: Path) -> None:
+    """No cursor codes where the terminal has no cursor, no echo of the password, and a person who can be asked."""
+    command = [*SCRIPTED, "--no-tls", "127.0.0.1", str(server.port)]
+    with PtyTerminal(command, env=environment(tmp_path), cwd=tmp_path, term="dumb") as terminal:
+        terminal.until_shown("Username:")
+        terminal.type("aaa\r")
+        terminal.until_shown("Password:")
+        terminal.type("123\r")
+        terminal.until_shown("Welcome to TESSENGER!")
+        server.push("aaa", Offer(server.number(), AT, "bbb", "0" * 16, "big.mkv", 2 * 10**9, KEY, "127.0.0.1", 9))
+        terminal.until_shown("bbb offers big.mkv (2.0 GB): /accept 1 or /reject 1")
+        terminal.type("logout\r")
+        assert terminal.wait() == 0
+        assert b"\x1b" not in terminal.raw
+        assert b"123" not in terminal.raw
+
+
+def test_a_busy_server_is_asked_again(server: FakeServer, client: PipedClient) -> None:
+    """While the part of the server that knows passwords is being replaced, nobody has to type theirs again."""
+
+    def busy_once(request: AnyRequest) -> list[Answer]:
+        del server.script[Login]
+        return [Denied(1, "unavailable", "The server is busy. Please try again in a moment.")]
+
+    server.script[Login] = busy_once
+    client.sign_in()
+    assert [login.password for login in server.logins] == ["123", "123"]
+    assert "busy" not in "".join(client.lines)
+
+
+def test_a_fault_of_the_client_itself_is_one_line(server: FakeServer, tmp_path: Path) -> None:
+    """An exception in a callback ends the session with words instead of a traceback."""
+    program = (
+        "import sys; from tests.support import client_program; from tessenger.client import render;"
+        " render.message = lambda event: 1 // 0; sys.exit(client_program.main())"
+    )
+    with PipedClient(server.port, tmp_path, "--no-tls", command=[sys.executable, "-c", program]) as client:
+        client.sign_in()
+        server.say("aaa", "hi")
+        client.rest()
+        assert client.process.returncode == 1
+        assert client.errors.startswith("tessenger-client: An error in Tessenger itself ended the session: ZeroDiv")
+        assert "Traceback" not in client.errors

@@ -72,6 +72,7 @@ class FakeServer:
         self.logins: list[Login] = []
         self._greeting = greeting
         self._requests: queue.Queue[AnyRequest] = queue.Queue()
+        self._kinds: set[type[Request]] = set()
         self._passed: list[AnyRequest] = []
         self._online: dict[str, socket.socket] = {}
         self._writing = threading.Lock()
@@ -107,6 +108,10 @@ class FakeServer:
             self._passed.append(request)
             if isinstance(request, kind):
                 return request
+
+    def has_got(self, kind: type[Request]) -> bool:
+        """Tell whether a request of this type has come, ever."""
+        return kind in self._kinds
 
     def push(self, user: str, *answers: Answer) -> None:
         """Send events to someone, once they are signed in."""
@@ -160,6 +165,7 @@ class FakeServer:
                     request = _DECODER.decode(line)
                     answers = self._answer(request, sock)
                     self._requests.put(request)
+                    self._kinds.add(type(request))
                     self._send(sock, *answers)
                     if any(isinstance(a, Bye) or (isinstance(a, Denied) and "blocked" in a.code) for a in answers):
                         return

@@ -43,13 +43,14 @@ class PtyTerminal:
     """A terminal window of `columns` by `rows` with a program in it; its scrollback is kept."""
 
     def __init__(
-        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, columns: int = 80, rows: int = 24
-    ) -> None:
+        self, command: Sequence[str], *, env: Mapping[str, str], cwd: Path, columns: int = 80, rows: int = 24,
+        term: str = "xterm-256color",
+    ) -> None:  # fmt: skip
         self._screen = _Window(columns, rows, self._reply)
         self._stream = pyte.ByteStream(self._screen)
         self.raw = b""
         self.child: pexpect.spawn[bytes] = pexpect.spawn(
-            command[0], list(command[1:]), env={**env, "TERM": "xterm-256color"}, cwd=str(cwd), timeout=PATIENCE,
+            command[0], list(command[1:]), env={**env, "TERM": term}, cwd=str(cwd), timeout=PATIENCE,
             dimensions=(rows, columns),
         )  # fmt: skip
         self.child.delaybeforesend = None

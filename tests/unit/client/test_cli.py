@@ -46,9 +46,7 @@ def test_options(tmp_path: Path) -> None:
     assert found.advertise == Address("files.example", 40_000)
 
 
-@pytest.mark.parametrize(
-    ("text", "address"), [("host:1", Address("host", 1)), ("[::1]:65535", Address("::1", 65_535))]
-)
+@pytest.mark.parametrize(("text", "address"), [("host:1", Address("host", 1)), ("[::1]:65535", Address("::1", 65_535))])
 def test_addresses(text: str, address: Address) -> None:
     """An IPv6 host stands in brackets."""
     assert cli.parse_address(text) == address

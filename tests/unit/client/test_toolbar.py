@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tessenger.client.toolbar import toolbar
 from tessenger.client.transfer import State, Transfer
 
@@ -26,6 +28,15 @@ def test_transfers() -> None:
     assert line(RUNNING, OFFER) == (
         " aaa@chat.example:12000 | connected | example1.mp4 to bbb 45 % 11.0 MB/s 5 s left | 1 offered to you "
     )
+
+
+def test_offers_of_ones_own() -> None:
+    """What waits for the other side's answer is named, and what has ended is not."""
+    mine = replace(RUNNING, state=State.OFFERED)
+    assert line(mine) == " aaa@chat.example:12000 | connected | example1.mp4 to bbb offered "
+    assert line(replace(mine, state=State.ACCEPTED)).endswith("| example1.mp4 to bbb connecting ")
+    assert line(replace(mine, state=State.STALLED)).endswith("| example1.mp4 to bbb 45 % stalled ")
+    assert line(replace(mine, state=State.DONE), replace(mine, state=State.FAILED)) == line()
 
 
 def test_it_shortens_before_it_is_cut() -> None:
