@@ -52,8 +52,8 @@ from tessenger.transfer.session import Peer, Session, Settings
 from tessenger.wire.text import clean_line
 
 PROGRESS_EVERY = 0.25
-READS_AT_ONCE = 4
-"""Reads between two looks at what is to be sent: acknowledgements are due every 256 KiB."""
+READ_BYTES = 131_072
+"""Bytes that are read between two looks at what is to be sent: acknowledgements are due every 256 KiB."""
 FAREWELL_SECONDS = 1.0
 """How long the process stays at its end to tell peers that it goes."""
 LOOKUP_EVERY = 0.05
@@ -149,12 +149,14 @@ class Receiver:
     # ---- the network ----
 
     def _read(self) -> None:
-        for _ in range(READS_AT_ONCE):
+        left = READ_BYTES
+        while left > 0:
             received = self._udp.receive()
             if received is None:
                 return
             what, address = received
             now = time.monotonic()
+            left -= 1 + self._udp.read_bytes
             if isinstance(what, Batch):
                 transfer = self._transfers.get(session_of(what.headers))
                 if transfer is not None:

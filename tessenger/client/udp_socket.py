@@ -48,6 +48,8 @@ class UdpSocket:
             self.segments = _has_option(self.socket, socket.IPPROTO_UDP, UDP_SEGMENT, 0)
             # Joining costs more than it saves where the sender's side cannot cut.
             self.joins = self.segments and _has_option(self.socket, socket.IPPROTO_UDP, UDP_GRO, 1)
+        self.read_bytes = 0
+        """How much the last call of `receive` read."""
         self._headers = bytearray(HEADER * _MAX_SEGMENTS)
         self._payload = memoryview(bytearray(3 * 65_536))
         self._layouts: dict[int, list[memoryview]] = {}
@@ -120,7 +122,7 @@ class UdpSocket:
             return None
         except OSError:
             return [], ("", 0)  # an ICMP error for what was sent before: it says nothing about what comes
-        length = count
+        self.read_bytes = length = count
         for level, kind, data in ancillary:
             if level == socket.IPPROTO_UDP and kind == UDP_GRO:
                 length = _INT.unpack_from(data)[0]
@@ -159,7 +161,7 @@ class UdpSocket:
         layout = self._layouts.get(step)
         if layout is None:
             headers, layout = memoryview(self._headers), []
-            pairs = min(_MAX_SEGMENTS, 65_535 // (step + HEADER) + 1)
+            pairs = min(_MAX_SEGMENTS, 65_535 // (step + HEADER) + 1) if self.joins else 1
             for n in range(pairs):
                 layout.append(headers[n * HEADER : (n + 1) * HEADER])
                 layout.append(self._payload[n * step : (n + 1) * step])

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from enum import IntEnum
 
+from tessenger.transfer.blocks import CUTS
 from tessenger.transfer.recovery import Sample
 
 NEVER = float("inf")
@@ -34,8 +35,9 @@ STARTUP_LOSS = 0.3
 """Share of a round's bytes: more than random loss is likely to take means that the queue is full."""
 PROBE_RTT_AFTER = 10.0
 PROBE_RTT_SECONDS = 0.2
+LOCAL_GAIN = 2.0
 INITIAL_BYTES = 32 * 1_200
-MIN_WINDOW = 4
+MIN_WINDOW = 4 * 1_200
 
 
 class Phase(IntEnum):
@@ -202,6 +204,9 @@ class Congestion:
         else:
             gain = 1 + self._probe if self._phase == 0 else CYCLE[self._phase] * self._hold
             window = 2 * bandwidth * (rtt + 2 * QUANTUM)
+        if self.datagram == CUTS[-1]:
+            # Within a machine there is no queue but the receiver's buffer, which the window minds.
+            gain = max(gain, LOCAL_GAIN)
         rate = gain * bandwidth / (1 - self.background_loss)
         # What the receiver's process has not read yet waits in its kernel's buffer, which must hold it.
         window = min(window, product + 0.8 * self._receive_buffer)
@@ -210,7 +215,7 @@ class Congestion:
             rate = max(rate, STARTUP_GAIN * INITIAL_BYTES / max(rtt, QUANTUM / 10))
         if now < self._probe_rtt_until:
             window = min(window, product / 2)
-        self.window = max(window, MIN_WINDOW * self.datagram)
+        self.window = max(window, MIN_WINDOW, 2 * self.datagram)
         self.pacing_rate = max(rate, self.datagram / max(rtt, QUANTUM))
         self._limit_rate()
 
