@@ -23,7 +23,9 @@ USERS = "aaa 123\nbbb 123\nccc 123\nddd 123\n"
 class ServerProcess:
     """`tessenger-server` as a child process; its console is read line by line."""
 
-    def __init__(self, folder: Path, *options: str, config: str = "", users: str = USERS, workers: int = 2) -> None:
+    def __init__(
+        self, folder: Path, *options: str, config: str = "", users: str = USERS, workers: int = 2, port: int = 0
+    ) -> None:
         """Start it; `config` is config.toml's text. Waits until it listens."""
         self.folder = folder
         self.data_dir = folder / "data"
@@ -35,7 +37,7 @@ class ServerProcess:
         self.config.write_text(config)
         self.lines: list[str] = []
         self._arrived = threading.Condition()
-        command = [sys.executable, "-m", "tessenger", "server", "127.0.0.1", "0"]
+        command = [sys.executable, "-m", "tessenger", "server", "127.0.0.1", str(port)]
         command += ["--config", str(self.config), "--workers", str(workers), *options]
         self.errors = (folder / "stderr.txt").open("ab")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TESSENGER_")} | {
