@@ -1,0 +1,252 @@
+"""Kill every process of a server under load, again and again, and count what was lost, doubled or out of order.
+
+    python -m bench.chaos                      20 kills of each role, a stopped worker, two restarts; some minutes
+    python -m bench.chaos --kills 3 --seed 7   a short run; the same seed makes the same choices
+
+Fifty people in pairs and groups send at least a thousand messages a second through three workers. They behave as the
+client does: whoever loses the connection comes back, resumes with the token behind the last sequence number, and sends
+again what was not answered. Afterwards every message that was acknowledged must have been shown to every recipient
+exactly once, in one order for all members of a group, and stand exactly once in the journal and in the activity logs.
+Exits with 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+import uvloop
+
+from bench.participant import Participant
+from tests.support.server_process import ServerProcess, children_of, title_of
+
+PEOPLE = 50
+GROUPS = 5
+WORKERS = 3
+STOPPED_SECONDS = 5.0
+SIGN_IN_SECONDS = 2.0
+"""Within this a sign-in must work again after any kill."""
+
+CONFIG = """
+[limits]
+messages_per_second = 0
+logins_per_second = 0
+[sessions]
+grace_seconds = 60
+[console]
+level = "off"
+"""
+
+
+class Chaos:
+    """One run: the server, the people, and what is done to them."""
+
+    def __init__(self, folder: Path, rate: int, seed: int) -> None:
+        """`rate`: messages a second, of all together."""
+        self.folder = folder
+        self.rate = rate
+        self.random = random.Random(seed)
+        self.server: ServerProcess
+        self.people: list[Participant] = []
+        self.problems: list[str] = []
+        self.slowest_sign_in = 0.0
+        self.peaks: Counter[str] = Counter()
+        self.sending = True
+        self._port = 0
+
+    async def run(self, kills: int) -> bool:
+        """Do everything; return whether all held."""
+        self._start(0)
+        await self._gather_people()
+        load = [asyncio.ensure_future(person.talk(self._is_sending)) for person in self.people]
+        watch = asyncio.ensure_future(self._watch_memory())
+        began = time.monotonic()
+        for role in ("logger", "manager", "acceptor", "worker"):
+            await self._repeat(role, kills, partial(self._kill, role))
+        await self._repeat("stopped worker", max(1, kills // 10), self._stop_worker)
+        await self._repeat("whole server", max(1, kills // 10), self._restart)
+        seconds = time.monotonic() - began
+        self.sending = False
+        await asyncio.gather(*load)
+        await self._settle()
+        watch.cancel()
+        return self._judge(seconds)
+
+    def _is_sending(self) -> bool:
+        return self.sending
+
+    def _start(self, port: int) -> None:
+        users = "".join(f"p{i:02} pw\n" for i in range(PEOPLE)) + "probe pw\n"
+        self.server = ServerProcess(self.folder, "--no-tls", config=CONFIG, users=users, workers=WORKERS, port=port)
+        self._port = self.server.port
+
+    async def _gather_people(self) -> None:
+        each = self.rate / PEOPLE
+        self.people = [Participant(f"p{i:02}", self._where, each, random.Random(i)) for i in range(PEOPLE)]
+        await asyncio.gather(*(person.connect() for person in self.people))
+        for group in range(GROUPS):
+            members = [p for i, p in enumerate(self.people) if i % GROUPS == group]
+            names = [p.name for p in members]
+            await members[0].create_group(f"g{group}", names)
+            for person in members:
+                person.joined(f"g{group}", names)
+        for one, other in zip(self.people[::2], self.people[1::2], strict=True):
+            one.peer, other.peer = other.name, one.name
+
+    def _where(self) -> int:
+        return self._port
+
+    # ---- what is done ----
+
+    async def _repeat(self, name: str, times: int, strike: Callable[[], Awaitable[None]]) -> None:
+        print(f"{name:16}", end="", flush=True)
+        for _ in range(times):
+            await asyncio.sleep(self.random.uniform(0.05, 0.6))
+            lost = sum(person.lost for person in self.people)
+            await strike()
+            await self._probe(name)
+            if name in {"logger", "manager", "acceptor"} and sum(p.lost for p in self.people) != lost:
+                self.problems.append(f"connections were lost when the {name} died")
+            print(".", end="", flush=True)
+        print()
+
+    async def _kill(self, role: str) -> None:
+        title = f"worker {self.random.randint(1, WORKERS)}" if role == "worker" else role
+        pid = await asyncio.to_thread(self.server.kill_role, title)
+        await asyncio.to_thread(self.server.wait_for_replacement, title, pid)
+
+    async def _stop_worker(self) -> None:
+        pid = self.server.kill_role(f"worker {self.random.randint(1, WORKERS)}", signal.SIGSTOP)
+        await asyncio.sleep(STOPPED_SECONDS)
+        os.kill(pid, signal.SIGCONT)
+
+    async def _restart(self) -> None:
+        await asyncio.to_thread(self.server.kill)
+        await asyncio.to_thread(self._start, self._port)
+
+    async def _probe(self, after: str) -> None:
+        """Sign in as somebody new, and see how long that takes."""
+        began = time.monotonic()
+        probe = Participant("probe", self._where, 0, random.Random(0))
+        await probe.connect()
+        await probe.leave()
+        seconds = time.monotonic() - began
+        self.slowest_sign_in = max(self.slowest_sign_in, seconds)
+        if seconds > SIGN_IN_SECONDS:
+            self.problems.append(f"sign-in took {seconds:.1f} s after: {after}")
+
+    async def _watch_memory(self) -> None:
+        while True:
+            for pid in [self.server.process.pid, *children_of(self.server.process.pid)]:
+                title = title_of(pid).split(" 127")[0]
+                if title.startswith("tessenger: "):
+                    role = title.removeprefix("tessenger: ")
+                    self.peaks[role] = max(self.peaks[role], _resident(pid))
+            await asyncio.sleep(0.5)
+
+    async def _settle(self) -> None:
+        """Wait until everything is answered, and everything ordered before that is shown."""
+        await asyncio.gather(*(person.settle() for person in self.people))
+
+    # ---- what came of it ----
+
+    def _judge(self, seconds: float) -> bool:
+        sent = {text: seq for person in self.people for text, seq in person.acknowledged.items()}
+        refused = {text for person in self.people for text in person.not_done}
+        shown: Counter[tuple[str, str]] = Counter()
+        for person in self.people:
+            shown.update((person.name, text) for _, text in person.shown)
+            numbers = [seq for seq, _ in person.shown]
+            if numbers != sorted(set(numbers)):
+                self.problems.append(f"{person.name} was shown messages out of order, or one twice")
+            wrong = [text for seq, text in person.shown if sent.get(text, seq) != seq]
+            if wrong:
+                self.problems.append(f"{person.name} was shown {len(wrong)} messages under another number")
+        due = {
+            (name, text)
+            for person in self.people
+            for text, names in person.due.items()
+            if text in sent
+            for name in names
+        }
+        lost = [pair for pair in due if not shown[pair]]
+        doubled = [pair for pair, count in shown.items() if count > 1]
+        unasked = [pair for pair in shown if pair not in due]
+        for what, found in (("lost", lost), ("doubled", doubled), ("shown though not acknowledged", unasked)):
+            if found:
+                self.problems.append(f"{len(found)} deliveries {what}, the first {found[0]}")
+        if refused & set(sent):
+            self.problems.append("a message was both acknowledged and refused")
+        status = self.server.stop()
+        if status:
+            self.problems.append(f"the server ended with {status}")
+        self._compare("the journal", self._in_journal(), sent)
+        self._compare("the activity logs", self._in_logs(), sent)
+        rate = len(sent) / seconds
+        if rate < min(1_000, self.rate * 0.7):  # below what was offered only while something was being replaced
+            self.problems.append(f"only {rate:.0f} messages a second were acknowledged")
+        print(
+            f"{len(sent)} messages acknowledged ({rate:.0f} a second), {sum(shown.values())} deliveries, all checked;"
+        )
+        print(f"{sum(p.lost for p in self.people)} connections lost and resumed, {len(refused)} requests not done,")
+        print(f"slowest sign-in after a kill {self.slowest_sign_in:.2f} s;")
+        print("peak memory in MiB:", ", ".join(f"{title} {kib >> 10}" for title, kib in sorted(self.peaks.items())))
+        for problem in self.problems:
+            print("PROBLEM:", problem)
+        return not self.problems
+
+    def _in_journal(self) -> Counter[str]:
+        with sqlite3.connect(self.server.data_dir / "journal.db") as db:
+            texts = Counter(text for (text,) in db.execute("SELECT text FROM entries WHERE kind IN ('m', 'g')"))
+        db.close()
+        return texts
+
+    def _in_logs(self) -> Counter[str]:
+        logs = self.server.data_dir.glob("*messagelog.txt")
+        return Counter(line.rpartition("; ")[2] for log in logs for line in log.read_text().splitlines())
+
+    def _compare(self, where: str, found: Counter[str], sent: dict[str, int]) -> None:
+        missing = [text for text in sent if not found[text]]
+        doubled = [text for text, count in found.items() if count > 1]
+        if missing:
+            self.problems.append(f"{len(missing)} acknowledged messages are not in {where}, the first {missing[0]}")
+        if doubled:
+            self.problems.append(f"{len(doubled)} messages stand twice in {where}, the first {doubled[0]}")
+
+
+def _resident(pid: int) -> int:
+    """The resident memory of a process in KiB."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
+
+
+def main() -> int:
+    """Run it; 0 where everything held."""
+    parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20, help="of each role")
+    parser.add_argument("--rate", type=int, default=1_500, help="messages a second")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    print(f"seed {options.seed}, {options.kills} kills of each role, {options.rate} messages a second")
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
+        held = uvloop.run(Chaos(Path(folder), options.rate, options.seed).run(options.kills))
+    print("everything held" if held else "NOT everything held")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
