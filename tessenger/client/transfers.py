@@ -1,23 +1,21 @@
-"""File transfers as the client sees them: offers, answers, progress, endings, as a state machine. Pure.
-
-Facts come in (a command, an event of the server, a report of the UDP process, the time), effects come out: what to ask
-the server, what to tell the UDP process, what to show. Each transfer has a small number for people (`/accept 1`).
-"""
+"""The transfers of the client's UDP process, where this runs: what the client asks becomes a session."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
-from msgspec import Struct
-from msgspec.structs import replace
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from tessenger.client import render
 from tessenger.client.receiver_messages import (
     Abort,
-    AnyFromReceiver,
-    AnyToReceiver,
     Done,
     Failed,
+    FromReceiver,
     Opened,
     OpenFile,
     Progress,
@@ -25,270 +23,277 @@ from tessenger.client.receiver_messages import (
     ReceiveFile,
     SendFile,
 )
-from tessenger.client.transfer import State, Transfer, because
-from tessenger.wire.messages import (
-    Accept,
-    Accepted,
-    AnyAnswer,
-    Cancel,
-    Cancelled,
-    Error,
-    Offer,
-    P2PVideo,
-    Reject,
-    Rejected,
-)
+from tessenger.client.receiver_options import ReceiverOptions
+from tessenger.client.udp_socket import UdpSocket
+from tessenger.errors import TransferError
+from tessenger.transfer.blocks import block_count
+from tessenger.transfer.keys import Binding, Cipher, TransferKeys, derive, public_text
+from tessenger.transfer.paths import ArrivingFile, SourceFile
+from tessenger.transfer.ports import Address
+from tessenger.transfer.receiver import ReceiveSession
+from tessenger.transfer.sender import SendSession
+from tessenger.transfer.session import Peer, Session, Settings
 from tessenger.wire.text import clean_line
 
-OFFER_SECONDS = 300.0
-"""After this long without an answer an offer is withdrawn."""
-
-KEPT = 20
-"""How many ended transfers /transfers still shows."""
+_ID = re.compile("[0-9a-f]{16}")
 
 
-class Ask(Struct, frozen=True):
-    """Send this request; its answer goes to `answered`."""
+class Transfer:
+    """A session with what the client is told about it."""
 
-    transfer: str
-    request: P2PVideo | Accept | Reject | Cancel
+    def __init__(self, transfer: str, session: Session, code: str, source: SourceFile | None, now: float) -> None:
+        self.transfer = transfer
+        self.session = session
+        self.code = code
+        self.source = source
+        self.started_at = now
+        self.reported = False
+        """Whether the client was told how it ended."""
+        self.rate = 0.0
+        self.done = 0
+        self.progress_at = now
+
+    def let_go(self) -> None:
+        """Close the file that was sent."""
+        if self.source is not None:
+            self.source.close()
+
+    def progress(self, now: float) -> Progress:
+        """Return how far it is, with the rate smoothed over about two seconds."""
+        session, elapsed = self.session, max(now - self.progress_at, 1e-3)
+        recent = (session.done - self.done) / elapsed
+        self.rate = recent if not self.rate else self.rate + (recent - self.rate) * min(1.0, elapsed / 2)
+        self.done, self.progress_at = session.done, now
+        return Progress(self.transfer, session.done, session.size, max(self.rate, 0.0), session.stalled(now))
 
 
-class Tell(Struct, frozen=True):
-    """Give this to the UDP process."""
+class Offer:
+    """A file that was opened to be sent, until the offer is answered."""
 
-    message: AnyToReceiver
-
-
-class Show(Struct, frozen=True):
-    """Show this as an event of the chat."""
-
-    text: str
+    def __init__(self, source: SourceFile, name: str) -> None:
+        self.source = source
+        self.name = name
+        self.private = X25519PrivateKey.generate()
 
 
-class Note(Struct, frozen=True):
-    """Mention this aside."""
+class Lookup:
+    """A peer's host name that is being resolved, and what is to happen then."""
 
-    text: str
-
-
-Effect = Ask | Tell | Show | Note
-Effects = list[Effect]
+    def __init__(self, command: SendFile | ReceiveFile) -> None:
+        self.command = command
+        self.address: Address | None = None
 
 
 class Transfers:
-    """All transfers of one session.
+    """All transfers by session id. `tell` says something to the client."""
 
-    `asks`: whether there is a person who can be asked about files above `auto_accept_below`; without one these are
-    refused. 0 takes every file.
-    """
-
-    def __init__(self, user: str, *, auto_accept_below: int, asks: bool) -> None:
-        self._user = user
-        self._auto_accept_below = auto_accept_below
-        self._asks = asks
-        self._all: dict[str, Transfer] = {}
-        self._numbers = 0
-
-    def __iter__(self) -> Iterator[Transfer]:
-        return iter(self._all.values())
+    def __init__(self, options: ReceiverOptions, udp: UdpSocket, tell: Callable[[FromReceiver], None]) -> None:
+        self._options = options
+        self._udp = udp
+        self._tell = tell
+        self._offers: dict[str, Offer] = {}
+        self.running: dict[int, Transfer] = {}
+        """Until nothing is to be said any more, which is later than the end that the client is told."""
+        self._lookups = 0
+        self._looked_up: SimpleQueue[Lookup] = SimpleQueue()
+        self._cipher = _faster_cipher()
 
     @property
-    def uploading(self) -> bool:
-        """Whether a file of one's own is still offered or on its way."""
-        return any(t.outgoing and not t.ended for t in self)
+    def looking_up(self) -> bool:
+        """Whether a host name is being resolved: `take_lookups` is to be called now and then."""
+        return self._lookups > 0
 
-    # ---- commands ----
+    def carry_out(self, command: OpenFile | SendFile | ReceiveFile | Abort) -> None:
+        """Do what the client asks."""
+        try:
+            _check(command)
+            if isinstance(command, OpenFile):
+                self._open(command)
+            elif isinstance(command, Abort):
+                self._abort(command)
+            else:
+                self._look_up(command)
+        except TransferError as error:
+            self._refuse(command, str(error))
 
-    def send(self, transfer: str, peer: str, path: str, name: str, now: float) -> Effects:
-        """Offer the file at `path` (absolute) to `peer`, under a new transfer id."""
-        self._new(transfer, peer, name, outgoing=True, state=State.OPENING, since=now)
-        return [Tell(OpenFile(transfer, path))]
+    def report(self, transfer: Transfer, now: float) -> None:
+        """Tell the client how a transfer ended."""
+        transfer.reported = True
+        outcome = transfer.session.outcome
+        assert outcome is not None
+        transfer.let_go()
+        if outcome.reason:
+            self._tell(Failed(transfer.transfer, clean_line(outcome.reason)))
+        else:
+            path = transfer.source.path if transfer.source else outcome.path
+            seconds = now - transfer.started_at
+            self._tell(Done(transfer.transfer, path, transfer.session.size, seconds, transfer.code))
+        self._share_rate()
 
-    def accept(self, number: int) -> Effects:
-        """Take an offer."""
-        t = self._numbered(number)
-        if t is None or t.outgoing or t.state is not State.OFFERED:
-            return [Show(_no_offer(number))]
-        return self._take(t)
+    def _open(self, command: OpenFile) -> None:
+        if command.transfer in self._offers or int(command.transfer, 16) in self.running:
+            raise TransferError("a transfer of this id exists already")
+        source = SourceFile(command.path)
+        try:
+            block_count(source.size)
+        except TransferError:
+            source.close()
+            raise
+        offer = self._offers[command.transfer] = Offer(source, clean_line(source.name))
+        self._tell(Opened(command.transfer, offer.name, source.size, public_text(offer.private)))
 
-    def reject(self, number: int) -> Effects:
-        """Refuse an offer."""
-        t = self._numbered(number)
-        if t is None or t.outgoing or t.state is not State.OFFERED:
-            return [Show(_no_offer(number))]
-        self._end(t, "refused")
-        return [Ask(t.id, Reject(0, t.peer, t.id)), Show(f"You have refused {t.name} from {t.peer}.")]
+    def _abort(self, command: Abort) -> None:
+        transfer = self.running.get(int(command.transfer, 16))
+        if transfer is not None:
+            transfer.session.abort(command.reason, time.monotonic())
+        elif self._forget_offer(command.transfer):
+            self._tell(Failed(command.transfer, command.reason))
 
-    def cancel(self, number: int) -> Effects:
-        """Give a transfer up."""
-        t = self._numbered(number)
-        if t is None or t.ended:
-            return [Show(f"There is no transfer {number} to cancel. /transfers shows them.")]
-        self._end(t, "cancelled")
-        return [*self._give_up(t, f"{self._user} has cancelled it"), Show(f"{t.name} has been cancelled.")]
+    def _forget_offer(self, transfer: str) -> bool:
+        offer = self._offers.pop(transfer, None)
+        if offer is not None:
+            offer.source.close()
+        return offer is not None
 
-    def leave(self) -> Effects:
-        """Give everything up that is still open: the person leaves."""
-        effects: Effects = []
-        for t in [t for t in self if not t.ended]:
-            self._end(t, "you have left")
-            effects += self._give_up(t, f"{self._user} has left")
-        return effects
+    def _look_up(self, command: SendFile | ReceiveFile) -> None:
+        """Go on once the peer's address is known: at once where it is one, else when its name was resolved."""
+        try:
+            address = self._udp.resolve(command.host, command.port, numeric=True)
+        except OSError:
+            self._lookups += 1
+            threading.Thread(target=self._resolve, args=(Lookup(command),), daemon=True).start()
+        else:
+            self._begin(command, address)
 
-    # ---- the server ----
+    def _resolve(self, lookup: Lookup) -> None:
+        """In a thread of its own, since it may wait for a name server."""
+        try:
+            lookup.address = self._udp.resolve(lookup.command.host, lookup.command.port, numeric=False)
+        except (OSError, UnicodeError):
+            lookup.address = None
+        self._looked_up.put(lookup)
 
-    def event(self, event: Offer | Accepted | Rejected | Cancelled, now: float) -> Effects:
-        """An event about a transfer came. Of others than the transfer's own peer it is ignored."""
-        if isinstance(event, Offer):
-            return self._offered(event, now)
-        t = self._all.get(event.transfer)
-        if t is None or t.ended or t.peer.lower() != event.sender.lower():
-            return []
-        if isinstance(event, Accepted):
-            if not t.outgoing or t.state is not State.OFFERED:
-                return []
-            self._put(replace(t, state=State.ACCEPTED, since=now))
-            return [Tell(SendFile(t.id, self._user, t.peer, event.key, event.host, event.port))]
-        reason = clean_line(event.reason)
-        self._end(t, reason or ("refused" if isinstance(event, Rejected) else "cancelled"))
-        what = f"{t.peer} has {'refused' if isinstance(event, Rejected) else 'cancelled'} {t.name}"
-        return [Tell(Abort(t.id, reason or "cancelled by the other side")), Show(because(what, reason))]
+    def take_lookups(self) -> None:
+        """Go on with the transfers whose peer's address is known now."""
+        while True:
+            try:
+                lookup = self._looked_up.get_nowait()
+            except Empty:
+                return
+            self._lookups -= 1
+            if lookup.address is None:
+                self._refuse(lookup.command, f"the address {lookup.command.host} is not known")
+            else:
+                self._try_begin(lookup.command, lookup.address)
 
-    def answered(self, transfer: str, answer: AnyAnswer) -> Effects:
-        """The server answered a request about this transfer."""
-        t = self._all.get(transfer)
-        if t is None or not isinstance(answer, Error):
-            return []
-        text = render.error(answer)
-        if t.ended:
-            return []  # the other side is gone as well, or knows already
-        self._end(t, text)
-        return [Tell(Abort(t.id, text)), Show(text)]
+    def _refuse(self, command: OpenFile | SendFile | ReceiveFile | Abort, reason: str) -> None:
+        self._forget_offer(command.transfer)
+        self._tell(Failed(command.transfer, clean_line(reason)))
 
-    # ---- the UDP process ----
+    def _try_begin(self, command: SendFile | ReceiveFile, address: Address) -> None:
+        try:
+            self._begin(command, address)
+        except TransferError as error:
+            self._refuse(command, str(error))
 
-    def report(self, report: AnyFromReceiver, now: float) -> Effects:
-        """The UDP process says something about a transfer."""
-        t = self._all.get(getattr(report, "transfer", ""))
-        if t is None or t.ended:
-            return []
-        match report:
-            case Opened(name=name, size=size, key=key):
-                self._put(replace(t, state=State.OFFERED, name=clean_line(name), size=size, since=now))
-                return [Ask(t.id, P2PVideo(0, t.peer, t.id, name, size, key))]
-            case Ready(key=key):
-                self._put(replace(t, state=State.ACCEPTED, since=now))
-                return [Ask(t.id, Accept(0, t.peer, t.id, key))]
-            case Progress(done=done, rate=rate, stalled=stalled):
-                state = State.STALLED if stalled else State.RUNNING
-                self._put(replace(t, state=state, done=done, rate=rate))
-            case Done():
-                return self._done(t, report)
-            case Failed(reason=reason):
-                return self._failed(t, clean_line(reason))
-            case _:
-                pass
-        return []
+    def _begin(self, command: SendFile | ReceiveFile, address: Address) -> None:
+        if isinstance(command, SendFile):
+            self._send_file(command, address)
+        else:
+            self._receive_file(command, address)
 
-    def process_died(self, now: float) -> Effects:
-        """The UDP process is gone, and with it every transfer that it knew."""
-        known = [t for t in self if not t.ended and (t.outgoing or t.state is not State.OFFERED)]
-        effects = [effect for t in known for effect in self._failed(t, "the file process ended unexpectedly")]
-        return [effect for effect in effects if not isinstance(effect, Tell)]
-
-    def tick(self, now: float) -> Effects:
-        """Withdraw offers that nobody answered in `OFFER_SECONDS`; the receiver forgets them a little later."""
-        effects: Effects = []
-        for t in [t for t in self if t.state is State.OFFERED and now - t.since >= OFFER_SECONDS]:
-            if t.outgoing:
-                self._end(t, "no answer")
-                late = f"within {OFFER_SECONDS:g} seconds"
-                effects += self._give_up(t, f"nobody answered {late}")
-                effects.append(Show(f"{t.peer} did not answer {late}: {t.name} was not sent."))
-            elif now - t.since >= OFFER_SECONDS + 10:
-                self._end(t, "the offer is too old")
-        return effects
-
-    # ---- steps ----
-
-    def _offered(self, event: Offer, now: float) -> Effects:
-        if event.transfer in self._all:
-            return []
-        peer, name, size = clean_line(event.sender), clean_line(event.name), event.size
-        t = self._new(
-            event.transfer, peer, name, outgoing=False, state=State.OFFERED, since=now, size=size, offer=event
-        )
-        what = f"{name} ({render.size(size)})"
-        limit = self._auto_accept_below
-        if not limit or size <= limit:
-            return [Note(f"Receiving {what} from {peer}."), *self._take(t)]
-        if self._asks:
-            return [Show(f"{peer} offers {what}: /accept {t.number} or /reject {t.number}")]
-        self._end(t, "refused")
-        reason = f"only files up to {render.size(limit)} are taken without asking"
-        return [Ask(t.id, Reject(0, peer, t.id, reason)), Note(f"Refused {what} from {peer}: {reason}.")]
-
-    def _take(self, t: Transfer) -> Effects:
-        offer = t.offer
-        assert offer is not None, "only offers of others can be taken"
-        self._put(replace(t, state=State.PREPARING))
-        return [
-            Tell(
-                ReceiveFile(
-                    transfer=t.id, sender=offer.sender, receiver=self._user, name=offer.name, size=offer.size,
-                    key=offer.key, host=offer.host, port=offer.port,
-                )
+    def _send_file(self, command: SendFile, address: Address) -> None:
+        offer = self._offers.get(command.transfer)
+        if offer is None:
+            return  # given up in the meantime, and the client knows
+        source = offer.source
+        binding = Binding(command.transfer, command.sender, command.receiver, offer.name, source.size)
+        keys = derive(offer.private, command.key, binding, sending=True)
+        now = time.monotonic()
+        peer = Peer(command.receiver, address)
+        del self._offers[command.transfer]
+        self._add(
+            Transfer(
+                command.transfer,
+                SendSession(binding, keys, peer, self._settings(), now, source),
+                keys.code,
+                source,
+                now,
             )
-        ]  # fmt: skip
+        )
 
-    def _done(self, t: Transfer, report: Done) -> Effects:
-        self._put(replace(t, state=State.DONE, size=report.size, done=report.size, code=report.code))
-        self._forget_old()
-        speed = f"{render.size(report.size)} in {report.seconds:.1f} s"
-        code = f", code {report.code}" if report.code else ""
-        if t.outgoing:
-            return [Show(f"{t.name} has been uploaded."), Note(f"{t.name}: {speed}{code}")]
-        return [Show(f"Received {t.name} from {t.peer}"), Note(f"Saved as {clean_line(report.path)}: {speed}{code}")]
+    def _receive_file(self, command: ReceiveFile, address: Address) -> None:
+        binding = Binding(command.transfer, command.sender, command.receiver, command.name, command.size)
+        if binding.session in self.running:
+            raise TransferError("a transfer of this id exists already")
+        block_count(command.size)
+        private = X25519PrivateKey.generate()
+        keys = derive(private, command.key, binding, sending=False)
+        sink = ArrivingFile(self._options.download_dir, command.name, command.transfer, command.size)
+        now = time.monotonic()
+        peer = Peer(command.sender, address)
+        self._add(
+            Transfer(
+                command.transfer, ReceiveSession(binding, keys, peer, self._settings(), now, sink), keys.code, None, now
+            )
+        )
+        self._tell(Ready(command.transfer, public_text(private)))
 
-    def _failed(self, t: Transfer, reason: str) -> Effects:
-        self._end(t, reason)
-        told = [] if t.state is State.OPENING else self._give_up(t, reason)
-        sent, received = f"{t.name} could not be sent to {t.peer}", f"{t.name} from {t.peer} could not be received"
-        return [*told, Show(because(sent if t.outgoing else received, reason))]
+    def _settings(self) -> Settings:
+        options = self._options
+        return Settings(
+            secrets.token_bytes(32),
+            self._udp.receive_buffer,
+            options.stall_seconds,
+            self._cipher,
+            options.rate_limit,
+            options.max_datagram,
+        )
 
-    def _give_up(self, t: Transfer, reason: str) -> Effects:
-        """Tell both the UDP process and the other side, as far as they know of it."""
-        short = reason[:255]
-        if not t.outgoing and t.state is State.OFFERED:
-            return [Ask(t.id, Reject(0, t.peer, t.id, short))]
-        tell: Effects = [Tell(Abort(t.id, reason))]
-        return tell if t.state is State.OPENING else [*tell, Ask(t.id, Cancel(0, t.peer, t.id, short))]
+    def _add(self, transfer: Transfer) -> None:
+        self.running[transfer.session.binding.session] = transfer
+        self._share_rate()
 
-    def _new(
-        self, transfer: str, peer: str, name: str, *, outgoing: bool, state: State, since: float, size: int = 0,
-        offer: Offer | None = None,
-    ) -> Transfer:  # fmt: skip
-        self._numbers += 1
-        t = Transfer(transfer, self._numbers, peer, name, outgoing, state, since, size=size, offer=offer)
-        self._put(t)
-        return t
+    def _share_rate(self) -> None:
+        """Divide the limit among the transfers that send."""
+        if not self._options.rate_limit:
+            return
+        sending = [each.session for each in self.running.values() if isinstance(each.session, SendSession)]
+        running = [session for session in sending if session.outcome is None]
+        for session in running:
+            session.limit_rate(self._options.rate_limit / len(running))
 
-    def _put(self, t: Transfer) -> None:
-        self._all[t.id] = t
-
-    def _end(self, t: Transfer, reason: str) -> None:
-        self._put(replace(t, state=State.FAILED, reason=reason))
-        self._forget_old()
-
-    def _forget_old(self) -> None:
-        ended = [t.id for t in self if t.ended]
-        for transfer in ended[: max(0, len(ended) - KEPT)]:
-            del self._all[transfer]
-
-    def _numbered(self, number: int) -> Transfer | None:
-        return next((t for t in self if t.number == number), None)
+    def give_up(self, now: float) -> None:
+        """End everything; peers are told."""
+        for transfer in self.running.values():
+            transfer.session.abort("signed out", now)
+            if not transfer.reported:
+                transfer.reported = True
+                transfer.let_go()
+        for offer in list(self._offers):
+            self._forget_offer(offer)
 
 
-def _no_offer(number: int) -> str:
-    return f"There is no offer {number}. /transfers shows them."
+def _check(command: OpenFile | SendFile | ReceiveFile | Abort) -> None:
+    """Refuse what cannot be: some of it comes from the server, which need not be one of ours."""
+    if not _ID.fullmatch(command.transfer):
+        raise TransferError("the transfer's id makes no sense")
+    if isinstance(command, SendFile | ReceiveFile) and not 0 < command.port < 65_536:
+        raise TransferError("the other side takes no files: it has no UDP port")
+    if isinstance(command, ReceiveFile) and command.size < 0:
+        raise TransferError("the file's size makes no sense")
+
+
+def _faster_cipher() -> Cipher:
+    """Return what this machine seals blocks with: AES unless it has no instructions for it."""
+    plain, times = bytes(65_536), {}
+    keys = TransferKeys(bytes(32), b"", sending=True)
+    for cipher in Cipher:
+        aead = keys.blocks(0, cipher)
+        best = float("inf")
+        for number in range(3):
+            start = time.perf_counter()
+            aead.encrypt(number.to_bytes(12), plain, None)
+            best = min(best, time.perf_counter() - start)
+        times[cipher] = best
+    return min(times, key=lambda cipher: times[cipher])

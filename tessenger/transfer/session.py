@@ -102,6 +102,11 @@ class Session:
         """Tell whether nothing has moved for a while."""
         return self.outcome is None and now - self._progress_at > STALLED_AFTER
 
+    @property
+    def unheard(self) -> bool:
+        """Whether the peer has not confirmed yet that it knows how the transfer ended."""
+        return not self.over and self._farewell is not None
+
     # ---- the four verbs ----
 
     def receive_datagram(self, data: Buffer, address: Address, now: float) -> None:
