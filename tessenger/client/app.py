@@ -16,10 +16,10 @@ from tessenger.client.connection import Connection, Ending
 from tessenger.client.files import FileProcess, Report
 from tessenger.client.identity import KnownServers
 from tessenger.client.link import Dialer
+from tessenger.client.offers import Transfers
 from tessenger.client.reconnect import Patience
 from tessenger.client.session import Chat, Output
 from tessenger.client.sign_in import Address, Dialogue, sign_in
-from tessenger.client.transfers import Transfers
 from tessenger.config import Config
 from tessenger.errors import ConnectionFailed, TessengerError
 from tessenger.wire.messages import Welcome

@@ -45,7 +45,10 @@ LEAVE_HINT = "Press Ctrl-C again or Ctrl-D to sign out and leave."
 
 
 class Repl:
-    """The front end for a terminal."""
+    """The front end for a terminal.
+
+    Signals and faults stay with `app`: prompt_toolkit's own handler would ask for Enter below a traceback.
+    """
 
     asks = True
     one_line = False
@@ -85,7 +88,9 @@ class Repl:
         session: PromptSession[str] = PromptSession(history=DummyHistory(), input=self._input, output=self._output)
         self._screen.prompt_in(session.app)
         try:
-            return await session.prompt_async(prompt, is_password=secret, handle_sigint=False)
+            return await session.prompt_async(
+                prompt, is_password=secret, handle_sigint=False, set_exception_handler=False
+            )
         except KeyboardInterrupt:
             raise Stopped(signal.SIGINT) from None
 
@@ -101,7 +106,7 @@ class Repl:
         try:
             with contextlib.suppress(EOFError):  # Ctrl-D, or Ctrl-C twice
                 while True:
-                    line = await session.prompt_async(handle_sigint=False)
+                    line = await session.prompt_async(handle_sigint=False, set_exception_handler=False)
                     self._leave_armed = False
                     lines.put_nowait(line)
                     if _leaves(line):

@@ -19,8 +19,8 @@ from tessenger.client.commands import Call, Kind, Mistake, help_text, parse
 from tessenger.client.connection import Connection, Event
 from tessenger.client.files import FileProcess, ProcessDied, Report
 from tessenger.client.local_files import absolute, unreadable
+from tessenger.client.offers import Ask, Effects, Note, Show, Tell, Transfers
 from tessenger.client.transfer import describe
-from tessenger.client.transfers import Ask, Effects, Note, Show, Tell, Transfers
 from tessenger.wire.messages import (
     ActiveUser,
     ActiveUsers,

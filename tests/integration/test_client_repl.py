@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import signal
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -34,9 +35,11 @@ KEY = "k" * 43
 class Person:
     """Someone at a terminal, before they have signed in."""
 
-    def __init__(self, server: FakeServer, home: Path, *, columns: int = 80, rows: int = 24) -> None:
-        command = [*SCRIPTED, "--no-tls", "127.0.0.1", str(server.port)]
-        self.terminal = PtyTerminal(command, env=environment(home), cwd=home, columns=columns, rows=rows)
+    def __init__(
+        self, server: FakeServer, home: Path, *, columns: int = 80, rows: int = 24, command: Sequence[str] = SCRIPTED
+    ) -> None:
+        whole = [*command, "--no-tls", "127.0.0.1", str(server.port)]
+        self.terminal = PtyTerminal(whole, env=environment(home), cwd=home, columns=columns, rows=rows)
 
     def sign_in(self, user: str = "aaa") -> PtyTerminal:
         """Sign in; return the terminal with an empty command line."""
@@ -350,3 +353,28 @@ def test_the_sign_in_tells_the_udp_port(server: FakeServer, person: Person) -> N
     """The file process's port goes out with the sign-in."""
     person.sign_in()
     assert server.expect(Login).udp_port == 13_000
+
+
+def test_a_closed_window_signs_out(server: FakeServer, person: Person) -> None:
+    """The terminal is gone, so nothing can be written any more; the logout goes out all the same."""
+    terminal = person.sign_in()
+    terminal.type("half a line")
+    terminal.until_line("> half a line")
+    terminal.hang_up()
+    assert server.has_got(Logout)
+
+
+def test_a_fault_of_the_client_itself_is_one_line(server: FakeServer, tmp_path: Path) -> None:
+    """The session ends with words instead of a traceback, and the terminal is given back."""
+    program = (
+        "import sys; from tests.support import client_program; from tessenger.client import render;"
+        " render.message = lambda event: 1 // 0; sys.exit(client_program.main())"
+    )
+    person = Person(server, tmp_path, command=[sys.executable, "-c", program])
+    with person.terminal as terminal:
+        person.sign_in()
+        server.say("aaa", "hi")
+        assert terminal.wait() == 1
+        assert "An error in Tessenger itself ended the session" in terminal.text()
+        assert "Traceback" not in terminal.text()
+        assert "Press ENTER" not in terminal.text()

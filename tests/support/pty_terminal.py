@@ -96,6 +96,11 @@ class PtyTerminal:
         status: int | None = self.child.exitstatus
         return status
 
+    def hang_up(self) -> None:
+        """Close the window: the program gets SIGHUP, and its terminal is gone. Waits for its end."""
+        self.child.ptyproc.fileobj.close()
+        self.child.ptyproc.wait()
+
     def lines(self) -> list[str]:
         """Return what is on the screen, top to bottom."""
         return [line.rstrip() for line in self._screen.display]

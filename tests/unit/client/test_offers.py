@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tessenger.client.offers import KEPT, OFFER_SECONDS, Ask, Effect, Note, Show, Tell, Transfers
 from tessenger.client.receiver_messages import (
     Abort,
     Done,
@@ -18,7 +19,6 @@ from tessenger.client.receiver_messages import (
     SendFile,
 )
 from tessenger.client.transfer import describe
-from tessenger.client.transfers import KEPT, OFFER_SECONDS, Ask, Effect, Note, Show, Tell, Transfers
 from tessenger.wire.messages import (
     Accept,
     Accepted,

@@ -1,0 +1,294 @@
+"""File transfers as the client sees them: offers, answers, progress, endings, as a state machine. Pure.
+
+Facts come in (a command, an event of the server, a report of the UDP process, the time), effects come out: what to ask
+the server, what to tell the UDP process, what to show. Each transfer has a small number for people (`/accept 1`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from tessenger.client import render
+from tessenger.client.receiver_messages import (
+    Abort,
+    AnyFromReceiver,
+    AnyToReceiver,
+    Done,
+    Failed,
+    Opened,
+    OpenFile,
+    Progress,
+    Ready,
+    ReceiveFile,
+    SendFile,
+)
+from tessenger.client.transfer import State, Transfer, because
+from tessenger.wire.messages import (
+    Accept,
+    Accepted,
+    AnyAnswer,
+    Cancel,
+    Cancelled,
+    Error,
+    Offer,
+    P2PVideo,
+    Reject,
+    Rejected,
+)
+from tessenger.wire.text import clean_line
+
+OFFER_SECONDS = 300.0
+"""After this long without an answer an offer is withdrawn."""
+
+KEPT = 20
+"""How many ended transfers /transfers still shows."""
+
+
+class Ask(Struct, frozen=True):
+    """Send this request; its answer goes to `answered`."""
+
+    transfer: str
+    request: P2PVideo | Accept | Reject | Cancel
+
+
+class Tell(Struct, frozen=True):
+    """Give this to the UDP process."""
+
+    message: AnyToReceiver
+
+
+class Show(Struct, frozen=True):
+    """Show this as an event of the chat."""
+
+    text: str
+
+
+class Note(Struct, frozen=True):
+    """Mention this aside."""
+
+    text: str
+
+
+Effect = Ask | Tell | Show | Note
+Effects = list[Effect]
+
+
+class Transfers:
+    """All transfers of one session.
+
+    `asks`: whether there is a person who can be asked about files above `auto_accept_below`; without one these are
+    refused. 0 takes every file.
+    """
+
+    def __init__(self, user: str, *, auto_accept_below: int, asks: bool) -> None:
+        self._user = user
+        self._auto_accept_below = auto_accept_below
+        self._asks = asks
+        self._all: dict[str, Transfer] = {}
+        self._numbers = 0
+
+    def __iter__(self) -> Iterator[Transfer]:
+        return iter(self._all.values())
+
+    @property
+    def uploading(self) -> bool:
+        """Whether a file of one's own is still offered or on its way."""
+        return any(t.outgoing and not t.ended for t in self)
+
+    # ---- commands ----
+
+    def send(self, transfer: str, peer: str, path: str, name: str, now: float) -> Effects:
+        """Offer the file at `path` (absolute) to `peer`, under a new transfer id."""
+        self._new(transfer, peer, name, outgoing=True, state=State.OPENING, since=now)
+        return [Tell(OpenFile(transfer, path))]
+
+    def accept(self, number: int) -> Effects:
+        """Take an offer."""
+        t = self._numbered(number)
+        if t is None or t.outgoing or t.state is not State.OFFERED:
+            return [Show(_no_offer(number))]
+        return self._take(t)
+
+    def reject(self, number: int) -> Effects:
+        """Refuse an offer."""
+        t = self._numbered(number)
+        if t is None or t.outgoing or t.state is not State.OFFERED:
+            return [Show(_no_offer(number))]
+        self._end(t, "refused")
+        return [Ask(t.id, Reject(0, t.peer, t.id)), Show(f"You have refused {t.name} from {t.peer}.")]
+
+    def cancel(self, number: int) -> Effects:
+        """Give a transfer up."""
+        t = self._numbered(number)
+        if t is None or t.ended:
+            return [Show(f"There is no transfer {number} to cancel. /transfers shows them.")]
+        self._end(t, "cancelled")
+        return [*self._give_up(t, f"{self._user} has cancelled it"), Show(f"{t.name} has been cancelled.")]
+
+    def leave(self) -> Effects:
+        """Give everything up that is still open: the person leaves."""
+        effects: Effects = []
+        for t in [t for t in self if not t.ended]:
+            self._end(t, "you have left")
+            effects += self._give_up(t, f"{self._user} has left")
+        return effects
+
+    # ---- the server ----
+
+    def event(self, event: Offer | Accepted | Rejected | Cancelled, now: float) -> Effects:
+        """An event about a transfer came. Of others than the transfer's own peer it is ignored."""
+        if isinstance(event, Offer):
+            return self._offered(event, now)
+        t = self._all.get(event.transfer)
+        if t is None or t.ended or t.peer.lower() != event.sender.lower():
+            return []
+        if isinstance(event, Accepted):
+            if not t.outgoing or t.state is not State.OFFERED:
+                return []
+            self._put(replace(t, state=State.ACCEPTED, since=now))
+            return [Tell(SendFile(t.id, self._user, t.peer, event.key, event.host, event.port))]
+        reason = clean_line(event.reason)
+        self._end(t, reason or ("refused" if isinstance(event, Rejected) else "cancelled"))
+        what = f"{t.peer} has {'refused' if isinstance(event, Rejected) else 'cancelled'} {t.name}"
+        return [Tell(Abort(t.id, reason or "cancelled by the other side")), Show(because(what, reason))]
+
+    def answered(self, transfer: str, answer: AnyAnswer) -> Effects:
+        """The server answered a request about this transfer."""
+        t = self._all.get(transfer)
+        if t is None or not isinstance(answer, Error):
+            return []
+        text = render.error(answer)
+        if t.ended:
+            return []  # the other side is gone as well, or knows already
+        self._end(t, text)
+        return [Tell(Abort(t.id, text)), Show(text)]
+
+    # ---- the UDP process ----
+
+    def report(self, report: AnyFromReceiver, now: float) -> Effects:
+        """The UDP process says something about a transfer."""
+        t = self._all.get(getattr(report, "transfer", ""))
+        if t is None or t.ended:
+            return []
+        match report:
+            case Opened(name=name, size=size, key=key):
+                self._put(replace(t, state=State.OFFERED, name=clean_line(name), size=size, since=now))
+                return [Ask(t.id, P2PVideo(0, t.peer, t.id, name, size, key))]
+            case Ready(key=key):
+                self._put(replace(t, state=State.ACCEPTED, since=now))
+                return [Ask(t.id, Accept(0, t.peer, t.id, key))]
+            case Progress(done=done, rate=rate, stalled=stalled):
+                state = State.STALLED if stalled else State.RUNNING
+                self._put(replace(t, state=state, done=done, rate=rate))
+            case Done():
+                return self._done(t, report)
+            case Failed(reason=reason):
+                return self._failed(t, clean_line(reason))
+            case _:
+                pass
+        return []
+
+    def process_died(self, now: float) -> Effects:
+        """The UDP process is gone, and with it every transfer that it knew."""
+        known = [t for t in self if not t.ended and (t.outgoing or t.state is not State.OFFERED)]
+        effects = [effect for t in known for effect in self._failed(t, "the file process ended unexpectedly")]
+        return [effect for effect in effects if not isinstance(effect, Tell)]
+
+    def tick(self, now: float) -> Effects:
+        """Withdraw offers that nobody answered in `OFFER_SECONDS`; the receiver forgets them a little later."""
+        effects: Effects = []
+        for t in [t for t in self if t.state is State.OFFERED and now - t.since >= OFFER_SECONDS]:
+            if t.outgoing:
+                self._end(t, "no answer")
+                late = f"within {OFFER_SECONDS:g} seconds"
+                effects += self._give_up(t, f"nobody answered {late}")
+                effects.append(Show(f"{t.peer} did not answer {late}: {t.name} was not sent."))
+            elif now - t.since >= OFFER_SECONDS + 10:
+                self._end(t, "the offer is too old")
+        return effects
+
+    # ---- steps ----
+
+    def _offered(self, event: Offer, now: float) -> Effects:
+        if event.transfer in self._all:
+            return []
+        peer, name, size = clean_line(event.sender), clean_line(event.name), event.size
+        t = self._new(
+            event.transfer, peer, name, outgoing=False, state=State.OFFERED, since=now, size=size, offer=event
+        )
+        what = f"{name} ({render.size(size)})"
+        limit = self._auto_accept_below
+        if not limit or size <= limit:
+            return [Note(f"Receiving {what} from {peer}."), *self._take(t)]
+        if self._asks:
+            return [Show(f"{peer} offers {what}: /accept {t.number} or /reject {t.number}")]
+        self._end(t, "refused")
+        reason = f"only files up to {render.size(limit)} are taken without asking"
+        return [Ask(t.id, Reject(0, peer, t.id, reason)), Note(f"Refused {what} from {peer}: {reason}.")]
+
+    def _take(self, t: Transfer) -> Effects:
+        offer = t.offer
+        assert offer is not None, "only offers of others can be taken"
+        self._put(replace(t, state=State.PREPARING))
+        return [
+            Tell(
+                ReceiveFile(
+                    transfer=t.id, sender=offer.sender, receiver=self._user, name=offer.name, size=offer.size,
+                    key=offer.key, host=offer.host, port=offer.port,
+                )
+            )
+        ]  # fmt: skip
+
+    def _done(self, t: Transfer, report: Done) -> Effects:
+        self._put(replace(t, state=State.DONE, size=report.size, done=report.size, code=report.code))
+        self._forget_old()
+        speed = f"{render.size(report.size)} in {report.seconds:.1f} s"
+        code = f", code {report.code}" if report.code else ""
+        if t.outgoing:
+            return [Show(f"{t.name} has been uploaded."), Note(f"{t.name}: {speed}{code}")]
+        return [Show(f"Received {t.name} from {t.peer}"), Note(f"Saved as {clean_line(report.path)}: {speed}{code}")]
+
+    def _failed(self, t: Transfer, reason: str) -> Effects:
+        self._end(t, reason)
+        told = [] if t.state is State.OPENING else self._give_up(t, reason)
+        sent, received = f"{t.name} could not be sent to {t.peer}", f"{t.name} from {t.peer} could not be received"
+        return [*told, Show(because(sent if t.outgoing else received, reason))]
+
+    def _give_up(self, t: Transfer, reason: str) -> Effects:
+        """Tell both the UDP process and the other side, as far as they know of it."""
+        short = reason[:255]
+        if not t.outgoing and t.state is State.OFFERED:
+            return [Ask(t.id, Reject(0, t.peer, t.id, short))]
+        tell: Effects = [Tell(Abort(t.id, reason))]
+        return tell if t.state is State.OPENING else [*tell, Ask(t.id, Cancel(0, t.peer, t.id, short))]
+
+    def _new(
+        self, transfer: str, peer: str, name: str, *, outgoing: bool, state: State, since: float, size: int = 0,
+        offer: Offer | None = None,
+    ) -> Transfer:  # fmt: skip
+        self._numbers += 1
+        t = Transfer(transfer, self._numbers, peer, name, outgoing, state, since, size=size, offer=offer)
+        self._put(t)
+        return t
+
+    def _put(self, t: Transfer) -> None:
+        self._all[t.id] = t
+
+    def _end(self, t: Transfer, reason: str) -> None:
+        self._put(replace(t, state=State.FAILED, reason=reason))
+        self._forget_old()
+
+    def _forget_old(self) -> None:
+        ended = [t.id for t in self if t.ended]
+        for transfer in ended[: max(0, len(ended) - KEPT)]:
+            del self._all[transfer]
+
+    def _numbered(self, number: int) -> Transfer | None:
+        return next((t for t in self if t.number == number), None)
+
+
+def _no_offer(number: int) -> str:
+    return f"There is no offer {number}. /transfers shows them."
