@@ -137,6 +137,11 @@ class UdpPath:
         self._order = 0
         self._free_at = {True: 0.0, False: 0.0}
 
+    @property
+    def queueing_delay(self) -> float:
+        """How long a datagram that is sent to the receiver now would wait for those before it."""
+        return max(0.0, self._free_at[True] - self.now)
+
     def ends(self) -> list[tuple[bool, Session]]:
         """Return both ends, each with whether it is the receiver."""
         both = ((False, self.sender), (True, self.receiver))
