@@ -1,4 +1,4 @@
-"""File transfers as the client sees them: offers, answers, progress, endings, as a state machine. Pure.
+"""Files offered and on their way, as the client sees them: a state machine. Pure.
 
 Facts come in (a command, an event of the server, a report of the UDP process, the time), effects come out: what to ask
 the server, what to tell the UDP process, what to show. Each transfer has a small number for people (`/accept 1`).

@@ -299,5 +299,7 @@ class Chat:
         self._apply(self.transfers.answered(transfer, answer))
 
     def _tick(self) -> None:
-        self._apply(self.transfers.tick(self._loop.time()))
+        effects = self.transfers.tick(self._loop.time())
+        if effects:
+            self._apply(effects)
         self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
