@@ -8,10 +8,11 @@ frames that it would read next anyway.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
-from tessenger.chat import entries
+from tessenger.chat import entries, routing
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.ports import Worker
@@ -23,9 +24,6 @@ QUEUE_BYTES = 67_108_864
 
 PIECE = 2_000
 """Entries in one frame of what was missed."""
-
-_STATELESS = (entries.Message, entries.GroupMessage, entries.Command, entries.Signal, entries.Mark, entries.Seen)
-"""Kinds that one who only follows the present state does not need."""
 
 
 class Follower(asyncio.Protocol):
@@ -152,24 +150,28 @@ class Followers:
         return any(f.worker == worker for f in self.all if f.slot)
 
     def pass_on(self, batch: list[AnyEntry]) -> None:
-        """Feed a committed batch to everyone who is caught up."""
+        """Feed a committed batch to everyone who is caught up, as far as it concerns them."""
         last = next((entry.seq for entry in reversed(batch) if entry.seq), 0)
-        for_state = _for_state(batch)
-        for entry in batch:
-            if isinstance(entry, entries.Message | entries.GroupMessage):
-                entry.text = ""  # the body has it, and the journal; no need to carry it twice to every worker
-        whole = frames.encode(frames.Feed(batch))
-        state = frames.encode(frames.Feed(for_state)) if for_state else b""
-        for follower in list(self.all):
-            if not follower.live:
-                continue
-            follower.sent_seq = max(follower.sent_seq, last)
-            data = whole if follower.slot else state
-            if data:
-                follower.transport.write(data)
-                if follower.transport.get_write_buffer_size() > QUEUE_BYTES:
-                    follower.live = False
-                    follower.transport.abort()
+        live = [follower for follower in self.all if follower.live]
+        due = routing.for_workers(batch, [f.slot for f in live if f.slot], self._ledger.present)
+        due[0] = routing.for_state(batch)
+        with _without_texts(batch):
+            whole = b""
+            for follower in live:
+                follower.sent_seq = max(follower.sent_seq, last)
+                concerning = due[follower.slot]
+                if concerning is batch:
+                    whole = whole or frames.encode(frames.Feed(batch))
+                    self._send(follower, whole)
+                elif concerning:
+                    self._send(follower, frames.encode(frames.Feed(concerning)))
+
+    def _send(self, follower: Follower, data: bytes) -> None:
+        """Send a frame, unless the follower has too much to read already: then it must catch up."""
+        follower.transport.write(data)
+        if follower.transport.get_write_buffer_size() > QUEUE_BYTES:
+            follower.live = False
+            follower.transport.abort()
 
     def pause(self) -> None:
         """Read nobody: what they send waits in their queues."""
@@ -203,11 +205,21 @@ class Followers:
                 follower.live = True
                 return
             follower.sent_seq = missed[-1].seq
-            wanted = _for_state(missed) if not follower.slot else missed
+            wanted = missed if follower.slot else routing.for_state(missed)
             if wanted:
                 follower.transport.write(frames.encode(frames.Feed(wanted)))
             await asyncio.sleep(0)
 
 
-def _for_state(batch: Sequence[AnyEntry]) -> list[AnyEntry]:
-    return [entry for entry in batch if not isinstance(entry, _STATELESS)]
+@contextmanager
+def _without_texts(batch: Sequence[AnyEntry]) -> Iterator[None]:
+    """Encode messages without their texts: the bodies have them, and no worker needs them twice."""
+    messages = [entry for entry in batch if isinstance(entry, entries.Message | entries.GroupMessage)]
+    texts = [entry.text for entry in messages]
+    for entry in messages:
+        entry.text = ""
+    try:
+        yield
+    finally:
+        for entry, text in zip(messages, texts, strict=True):
+            entry.text = text

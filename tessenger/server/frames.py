@@ -7,6 +7,7 @@ what was missed, then `CaughtUp`, and from there on every committed batch as a `
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 import msgspec
@@ -44,9 +45,9 @@ class CaughtUp(Struct, array_like=True, tag="caught", frozen=True):
 
 
 class Feed(Struct, array_like=True, tag="feed", frozen=True):
-    """Committed entries, in order."""
+    """Committed entries that concern the follower, in order."""
 
-    batch: list[AnyEntry]
+    batch: Sequence[AnyEntry]
 
 
 ToLogger = Follow | Append

@@ -125,7 +125,7 @@ class LogLink(asyncio.Protocol):
         if not self._closed:
             self._task = self._loop.create_task(self._connect())
 
-    def _feed(self, batch: list[AnyEntry]) -> None:
+    def _feed(self, batch: Sequence[AnyEntry]) -> None:
         slot = self._worker.slot
         passed = 0
         for entry in batch:

@@ -65,6 +65,7 @@ class Logger:
         self._failure = ""
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._watched: int | None = None
         self._last_flush = 0.0
         self._last_size = 0
         self._stopping = asyncio.Event()
@@ -177,8 +178,8 @@ class Logger:
             return
         self._unkept = []
         released = [entry for entry in batch if type(entry) is Released]
-        self._write_down(batch)
         self._followers.pass_on(batch)
+        self._write_down(batch)
         for entry in released:
             self._control.tell(control.ReleasedWorker(Worker(entry.dead_slot, entry.generation)))
         self._watch_time()
@@ -205,15 +206,18 @@ class Logger:
 
     def _watch_time(self) -> None:
         """Wake up when a block or a grace ends."""
+        due = self._ledger.next_due()
+        if due == self._watched:
+            return
+        self._watched = due
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        due = self._ledger.next_due()
         if due is not None:
             self._timer = self._loop.call_later(max(0.0, (due - _now()) / 1000), self._time_came)
 
     def _time_came(self) -> None:
-        self._timer = None
+        self._timer = self._watched = None
         self._flush()
         self._watch_time()
 
