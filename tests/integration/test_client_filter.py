@@ -16,6 +16,8 @@ import pytest
 from tessenger.wire.messages import (
     Accept,
     Accepted,
+    ActiveUser,
+    ActiveUsers,
     Answer,
     AnyRequest,
     Cancel,
@@ -37,6 +39,7 @@ from tessenger.wire.messages import (
     Resume,
     Seen,
     Sent,
+    UserLine,
     Welcome,
 )
 from tests.support.fake_server import AT, FakeServer
@@ -492,3 +495,22 @@ def test_a_fault_of_the_client_itself_is_one_line(server: FakeServer, tmp_path: 
         assert client.process.returncode == 1
         assert client.errors.startswith("tessenger-client: An error in Tessenger itself ended the session: ZeroDiv")
         assert "Traceback" not in client.errors
+
+
+def test_a_long_list_comes_in_parts_and_is_shown_as_one(server: FakeServer, client: PipedClient) -> None:
+    """Only the very last line is without a full stop, and the answer to the next command waits for its turn."""
+
+    def parts(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, ActiveUser)
+        lines = [UserLine(f"user{number}", "10.0.0.1", 13_000 + number, AT) for number in range(3)]
+        return [ActiveUsers(request.id, lines[:2], more=True), ActiveUsers(request.id, lines[2:])]
+
+    server.script[ActiveUser] = parts
+    client.sign_in()
+    client.type("activeuser", "msgto bbb hi")
+    assert client.answer() == [
+        f"user0, 10.0.0.1, 13000, {TIME}.",
+        f"user1, 10.0.0.1, 13001, {TIME}.",
+        f"user2, 10.0.0.1, 13002, {TIME}",
+    ]
+    assert client.answer() == [f"message sent at {TIME}"]
