@@ -1,6 +1,7 @@
 """What the client and its background UDP process say to each other over their pipe. Pure values.
 
-The client asks, the process reports; every message but `Start` and `Started` names its transfer (16 hexadecimal digits).
+The client asks, the process reports; every message but `Stop`, `Started` and `CannotRun` names its transfer (16
+hexadecimal digits).
 The UDP process gets neither the chat password nor the session token.
 """
 
