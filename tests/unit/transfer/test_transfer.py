@@ -324,6 +324,21 @@ def test_junk(datagrams: list[bytes], with_session: bool) -> None:
     _arrives(ends)
 
 
+@given(st.lists(st.tuples(st.integers(0, 20), st.binary(max_size=120)), max_size=8), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_peer_that_lies(bodies: list[tuple[int, bytes]], to_receiver: bool) -> None:
+    """Whatever a peer seals with the right keys, the other side lives on: it finishes, or fails with a reason."""
+    ends = pair(_bytes(200_000), UdpPath(), stall_seconds=5)
+    ends.path.run(lambda: ends.sender.done > 0)
+    liar, victim = (ends.sender, ends.receiver) if to_receiver else (ends.receiver, ends.sender)
+    for kind, body in bodies:
+        sealed = liar._control.seal(kind, body)  # type: ignore[arg-type]
+        ends.path.inject(to_receiver, sealed, ends.path.addresses[not to_receiver])
+    ends.path.run(lambda: victim.outcome is not None)
+    assert victim.outcome is not None
+    assert victim.outcome == Outcome("landed" if to_receiver else "", "") or victim.outcome.reason
+
+
 def test_data_before_the_handshake_is_not_kept() -> None:
     """Before a sealed HELLO has come, datagrams of data are dropped and nothing is allocated for them."""
     ends = pair(_bytes(BLOCK), UdpPath())
