@@ -112,10 +112,11 @@ class Hub:
             self.lost(link)
             link.end()
 
-    def close(self, link: Link) -> None:
+    def close(self, link: Link, *, say_so: bool = True) -> None:
         """Tell a client that the server stops, and close. A session stays as it is stored: to be resumed."""
         if not link.ended:
-            self.say(link, answers.line(messages.Closing(words.CLOSING)))
+            if say_so:
+                self.say(link, answers.line(messages.Closing(words.CLOSING)))
             self.delivery.flush()
             link.end()
 

@@ -85,13 +85,13 @@ class ClientDoor:
             self._nobody_left.set()
         self._tell_acceptor(f"-{connection.address}\n")
 
-    async def close(self) -> None:
-        """Let everybody read their last lines, for a moment, and close."""
+    async def close(self, *, say_so: bool) -> None:
+        """Let everybody read their last lines, for a moment, and close; `say_so`: the server stops on purpose."""
         if self._server is not None:
             self._server.cancel()
         self._leave_acceptor()
         for connection in list(self.connections):
-            self.hub.close(connection.link)
+            self.hub.close(connection.link, say_so=say_so)
         if self.connections:
             self._nobody_left = asyncio.Event()
             with contextlib.suppress(TimeoutError):  # whoever does not read their last lines is cut off
@@ -176,6 +176,7 @@ class WorkerProcess:
         self._epoch = epoch
         self._config = context.config
         self._stopping = asyncio.Event()
+        self._orphaned = False
 
     async def run(self, pipe: Connection) -> None:
         """Serve until the supervisor says stop, or is gone."""
@@ -192,7 +193,7 @@ class WorkerProcess:
         tls_context = tls.server_context(self._context.data_dir) if config.server.tls else None
         door = ClientDoor(self._hub, self._log, config.limits, tls_context)
         self._door = door
-        pipe_end = roles.ControlPipe(pipe, self._heard, self._stopping.set)
+        pipe_end = roles.ControlPipe(pipe, self._heard, self._orphan)
         if await self._unless_stopped(self._log.connect()):
             await door.open(self._worker.slot)
             gc.collect()
@@ -200,7 +201,7 @@ class WorkerProcess:
             pipe_end.ready()
             await self._stopping.wait()
             await self._drain()
-            await door.close()
+            await door.close(say_so=not self._orphaned)
         self._log.close()
 
     async def _unless_stopped(self, wanted: Coroutine[None, None, None]) -> bool:
@@ -216,6 +217,11 @@ class WorkerProcess:
         for entry in batch:
             if isinstance(entry, GroupCreated | GroupJoined | Refused) and entry.slot == self._worker.slot:
                 self._office.settle(entry.claim)
+
+    def _orphan(self) -> None:
+        """The supervisor was killed: end as if killed too, so that clients wait for a restart and resume."""
+        self._orphaned = True
+        self._stopping.set()
 
     def _heard(self, message: control.ToRole) -> None:
         match message:

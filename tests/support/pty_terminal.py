@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pexpect
 import pyte
@@ -98,8 +98,9 @@ class PtyTerminal:
 
     def hang_up(self) -> None:
         """Close the window: the program gets SIGHUP, and its terminal is gone. Waits for its end."""
-        self.child.ptyproc.fileobj.close()
-        self.child.ptyproc.wait()
+        terminal: Any = vars(self.child)["ptyproc"]  # which the type stubs do not know
+        terminal.fileobj.close()
+        terminal.wait()
 
     def lines(self) -> list[str]:
         """Return what is on the screen, top to bottom."""
