@@ -39,9 +39,13 @@ def for_workers(batch: Sequence[AnyEntry], slots: Iterable[int], present: Presen
     for entry in batch:
         kind = type(entry)
         if kind in _TO_SOMEONE:
-            due.get(entry.slot, nowhere).append(entry)
             session = online.get(names.key(entry.to))  # type: ignore[union-attr]  # by kind
-            if session is not None and session.slot != entry.slot:
+            if session is None:  # left within this batch: whoever served them still owes them what came before that
+                for each in everybody:
+                    each.append(entry)
+                continue
+            due.get(entry.slot, nowhere).append(entry)
+            if session.slot != entry.slot:
                 due.get(session.slot, nowhere).append(entry)
         elif kind in _TO_ITS_WORKER:
             due.get(entry.slot, nowhere).append(entry)

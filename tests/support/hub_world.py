@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from tessenger.chat import routing
 from tessenger.chat.entries import AnyEntry, GroupMessage, Message, Released
 from tessenger.chat.hub import Hub, Rules
 from tessenger.chat.ledger import Ledger
@@ -104,9 +105,10 @@ class World:
         """Commit what is ordered and pass it on."""
         if ordered:
             self.journal.commit(ordered)
-            self.state.apply(copies(ordered))
-            for worker in self.workers.values():
-                worker.inbox.append(copies(ordered, for_feed=True))
+            self.state.apply(copies(routing.for_state(ordered)))
+            for slot, due in routing.for_workers(ordered, self.workers, self.ledger.present).items():
+                if due:
+                    self.workers[slot].inbox.append(copies(due, for_feed=True))
         return ordered
 
     def apply(self, slot: int) -> None:

@@ -28,10 +28,16 @@ def test_a_private_message_goes_to_its_sender_s_and_its_recipient_s_worker() -> 
     assert routing.for_workers(batch, SLOTS, world()) == {1: batch, 2: batch, 3: []}
 
 
-def test_a_recipient_on_the_sender_s_worker_or_nowhere_gets_no_second_copy() -> None:
-    """One copy where both are served by the same worker, and where nobody serves the recipient."""
-    batch: list[AnyEntry] = [message("A"), message("gone")]
+def test_a_recipient_on_the_sender_s_worker_gets_no_second_copy() -> None:
+    """One copy where both are served by the same worker."""
+    batch: list[AnyEntry] = [message("A")]
     assert routing.for_workers(batch, SLOTS, world()) == {1: batch, 2: [], 3: []}
+
+
+def test_a_message_to_someone_who_leaves_within_the_batch_goes_to_all() -> None:
+    """Whoever served them when it was ordered still delivers it; a state as of the end no longer says who that was."""
+    batch: list[AnyEntry] = [message("gone")]
+    assert routing.for_workers(batch, SLOTS, world()) == {1: batch, 2: batch, 3: batch}
 
 
 def test_a_question_goes_back_to_the_worker_that_asked() -> None:

@@ -269,6 +269,19 @@ def test_logout_ends_the_session_and_the_connection(world: World) -> None:
     assert (offline.user, offline.reason, offline.request) == ("aaa", "logout", 3)
 
 
+def test_a_message_that_is_ordered_just_before_a_logout_is_delivered_before_the_bye(world: World) -> None:
+    """Also where both are committed in one batch: it was accepted, and there is no later sign-in that shows it."""
+    aaa = world.sign_in("aaa", 1)
+    bbb = world.sign_in("bbb", 2)
+    aaa.send(MsgTo(2, "bbb", "just in time"))
+    bbb.send(Logout(2))
+    world.order(1, 2)
+    world.settle()
+    assert isinstance(aaa.take(Sent), Sent)
+    assert isinstance(bbb.take(Message), Message)
+    assert bbb.rest() == [Bye(2)]
+
+
 def test_after_a_logout_the_token_is_void(world: World) -> None:
     """A resume is denied."""
     aaa = world.sign_in("aaa")
