@@ -16,7 +16,7 @@ from tessenger.client import app, render
 from tessenger.client.files import FileProcess, KeptRunning
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.sign_in import Address
-from tessenger.config import Config, load
+from tessenger.config import ClientSection, Config, is_loopback, load
 from tessenger.errors import ConnectionFailed, TessengerError, UsageError
 
 _DESCRIPTION = "Chat from the terminal: private messages, group chats, and files straight to other people's machines."
@@ -49,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as bug:  # noqa: BLE001 the last resort: nobody is shown a traceback
+        print(f"tessenger-client: an error in Tessenger itself: {type(bug).__name__}: {bug}", file=sys.stderr)
+        return 1
 
 
 async def _run(settings: app.Settings) -> int:
@@ -64,11 +67,19 @@ def file_process(config: Config) -> FileProcess:
         ReceiverOptions(
             download_dir=config.transfer.download_dir,
             udp_port=config.client.udp_port,
+            bind_host=_udp_host(config.client),
             rate_limit=config.transfer.rate_limit,
             stall_seconds=config.transfer.stall_seconds,
             log_path=str(state_dir / "udp-process.log") if os.access(state_dir, os.W_OK) else "",
         )
     )
+
+
+def _udp_host(client: ClientSection) -> str:
+    """Return where to take datagrams: on loopback alone where the server is there and nothing else was advertised."""
+    if client.advertise or not is_loopback(client.host):
+        return ""
+    return "::1" if ":" in client.host else "127.0.0.1"
 
 
 def _front_end(settings: app.Settings) -> app.FrontEnd:

@@ -20,7 +20,7 @@ from setproctitle import setproctitle
 
 from tessenger.client.receiver_messages import AnyToReceiver, CannotRun, FromReceiver, Started, Stop
 from tessenger.client.receiver_options import ReceiverOptions
-from tessenger.client.transfers import Transfer, Transfers
+from tessenger.client.receiver_transfers import Transfer, Transfers
 from tessenger.client.udp_socket import DatagramTooLong, UdpSocket
 from tessenger.errors import TransferError
 from tessenger.transfer.packets import session_of
