@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -127,12 +127,9 @@ class ServerProcess:
         children = list(children_of(self.process.pid))
         self.process.kill()
         self.process.wait(DEADLINE)
-        deadline = time.monotonic() + DEADLINE
-        while any(is_running(pid) for pid in children) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        left = outliving(children)
         self._reader.join(DEADLINE)
         self.errors.close()
-        left = [pid for pid in children if is_running(pid)]
         for pid in left:
             os.kill(pid, signal.SIGKILL)
         assert not left, f"processes outlived their supervisor: {left}\n{self.report()}"
@@ -171,6 +168,14 @@ def title_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def outliving(pids: Sequence[int]) -> list[int]:
+    """Wait for processes to end, and return those that did not."""
+    deadline = time.monotonic() + DEADLINE
+    while (left := [pid for pid in pids if is_running(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return left
 
 
 def is_running(pid: int) -> bool:
