@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import time
 from multiprocessing.connection import Connection
 
@@ -28,8 +29,11 @@ from tessenger.server.followers import Follower, Followers
 GATHER_SECONDS = 0.001
 """How long a loaded logger waits for more, counted from its last commit."""
 
-LOADED = 16
-"""Entries in the last batch from which on the logger counts as loaded."""
+LOADED = 5_000.0
+"""Entries a second above which the logger counts as loaded. Below it, waiting costs more than it saves."""
+
+RATE_SECONDS = 0.02
+"""Over about how long the rate is measured."""
 
 RETRY_SECONDS = 0.5
 """How long to wait for room on the disk before a commit is tried again."""
@@ -67,7 +71,7 @@ class Logger:
         self._timer: asyncio.TimerHandle | None = None
         self._watched: int | None = None
         self._last_flush = 0.0
-        self._last_size = 0
+        self._rate = 0.0
         self._stopping = asyncio.Event()
 
     async def run(self, pipe: Connection) -> None:
@@ -117,7 +121,7 @@ class Logger:
         if self._waiting_entries > MAX_WAITING:
             self._followers.pause()
         if self._scheduled is None and not self._unkept:
-            wait = self._last_flush + GATHER_SECONDS - self._loop.time() if self._last_size >= LOADED else 0
+            wait = self._last_flush + GATHER_SECONDS - self._loop.time() if self._rate > LOADED else 0
             self._scheduled = (
                 self._loop.call_later(wait, self._flush) if wait > 0 else self._loop.call_soon(self._flush)
             )
@@ -158,10 +162,15 @@ class Logger:
             ordered += self._ledger.order(follower.slot, follower.generation, frame.first_n, frame.batch, now)
         ordered += self._ledger.due(now)
         self._keep(ordered)
-        self._last_flush = self._loop.time()
-        self._last_size = len(ordered)
+        self._measure(len(ordered))
         if not self._unkept:
             self._followers.resume()
+
+    def _measure(self, count: int) -> None:
+        """Keep an average of the entries a second that falls off exponentially."""
+        now = self._loop.time()
+        self._rate = self._rate * math.exp((self._last_flush - now) / RATE_SECONDS) + count / RATE_SECONDS
+        self._last_flush = now
 
     def _keep(self, ordered: list[AnyEntry]) -> None:
         """Commit entries that were ordered, pass them on, and write them down; or wait for room."""
