@@ -14,9 +14,13 @@ DEADLINE = 20.0
 class WireClient:
     """A blocking connection: `ask` sends a request and returns its answer, events that come meanwhile are kept."""
 
-    def __init__(self, port: int, *, tls: bool = True) -> None:
-        """Connect to this port of loopback."""
-        plain = socket.create_connection(("127.0.0.1", port), DEADLINE)
+    def __init__(self, port: int, *, tls: bool = True, receive_buffer: int = 0) -> None:
+        """Connect to this port of loopback; `receive_buffer` makes the kernel's small (bytes), for slow readers."""
+        plain = socket.socket()
+        if receive_buffer:
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        plain.settimeout(DEADLINE)
+        plain.connect(("127.0.0.1", port))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
