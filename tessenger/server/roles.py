@@ -1,7 +1,7 @@
 """What every process of the server does first and last, and how the supervisor talks to it.
 
 A role runs in a spawned process, in the run directory (where the sockets between the processes are). It names itself,
-leaves Ctrl-C to the supervisor, and ends when the supervisor's end of its control pipe is gone, however that happened.
+leaves signals to the supervisor, and ends when the supervisor's end of its control pipe is gone, however that happened.
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ def keep_errors(data_dir: Path) -> None:
 
 def run_role(title: str, context: RoleContext, control: Connection, work: Callable[[], None]) -> None:
     """Run `work` as a process of the server, and end the process with its outcome."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    # A terminal and systemd send these to all processes at once; what they mean is the supervisor's to say.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     os.umask(0o077)
     os.chdir(context.run_dir)
     setproctitle(f"tessenger: {title}")
