@@ -9,149 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
-from tessenger.client.receiver_messages import (
-    Abort,
-    AnyFromReceiver,
-    Done,
-    Failed,
-    Opened,
-    OpenFile,
-    Progress,
-    Ready,
-    ReceiveFile,
-    SendFile,
-)
+from tessenger.client.receiver_messages import Abort, Failed, Opened, OpenFile, Progress, Ready, ReceiveFile, SendFile
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.receiver_process import ReceiverProcess
 from tessenger.errors import TransferError
-
-DEADLINE = 30.0
-Message = TypeVar("Message")
-LOOPBACK = "127.0.0.1"
-
-
-class Client:
-    """A UDP process with what it has said, sorted by transfer."""
-
-    def __init__(self, process: ReceiverProcess) -> None:
-        self.process = process
-        self.said: dict[str, list[AnyFromReceiver]] = {}
-        self._changed = asyncio.Condition()
-        self._task = asyncio.create_task(self._listen())
-
-    async def _listen(self) -> None:
-        async for message in self.process:
-            async with self._changed:
-                self.said.setdefault(getattr(message, "transfer", ""), []).append(message)
-                self._changed.notify_all()
-
-    async def hears(self, transfer: str, kind: type[Message]) -> Message:
-        """Return the first message of a kind about a transfer, once it comes; fail on a failure that is not awaited."""
-
-        def found() -> Message | None:
-            for message in self.said.get(transfer, []):
-                if isinstance(message, kind):
-                    return message
-                assert not isinstance(message, Failed), message
-            return None
-
-        async with self._changed:
-            async with asyncio.timeout(DEADLINE):
-                await self._changed.wait_for(lambda: found() is not None)
-        message = found()
-        assert message is not None
-        return message
-
-    async def moves(self, transfer: str) -> None:
-        """Return once some of the file is known to have arrived."""
-        async with self._changed:
-            async with asyncio.timeout(DEADLINE):
-                await self._changed.wait_for(
-                    lambda: any(isinstance(each, Progress) and each.done for each in self.said.get(transfer, []))
-                )
-
-    async def close(self) -> None:
-        """End the process."""
-        await self.process.close()
-        await self._task
-
-
-@asynccontextmanager
-async def running(folder: Path, **options: Any) -> AsyncIterator[Client]:
-    """Run a UDP process that receives into `folder`."""
-    options = {"bind_host": LOOPBACK, "log_path": str(folder.parent / f"{folder.name}.log"), **options}
-    process = ReceiverProcess(ReceiverOptions(download_dir=str(folder), **options))
-    await process.start()
-    client = Client(process)
-    try:
-        yield client
-    finally:
-        await client.close()
-        check_log(Path(options["log_path"]))
-
-
-def check_log(log: Path) -> None:
-    """Fail if the UDP process had a fault, which it would have written to its log."""
-    assert not log.read_text(), log.read_text()
-
-
-async def offer(sender: Client, receiver: Client, path: Path, **changed: Any) -> str:
-    """Have `path` offered and accepted; return the transfer's id."""
-    transfer = secrets.token_hex(8)
-    sender.process.send(OpenFile(transfer, str(path)))
-    opened = await sender.hears(transfer, Opened)
-    fields = {"name": opened.name, "size": opened.size, **changed}
-    receiver.process.send(
-        ReceiveFile(transfer, "aaa", "bbb", key=opened.key, host=LOOPBACK, port=sender.process.port, **fields)
-    )
-    ready = await receiver.hears(transfer, Ready)
-    sender.process.send(SendFile(transfer, "aaa", "bbb", ready.key, LOOPBACK, receiver.process.port))
-    return transfer
-
-
-async def hand_over(sender: Client, receiver: Client, path: Path) -> Path:
-    """Send `path`, check that it arrived, and return where."""
-    transfer = await offer(sender, receiver, path)
-    sent, received = await asyncio.gather(sender.hears(transfer, Done), receiver.hears(transfer, Done))
-    assert sent.path == str(path)
-    assert sent.size == received.size
-    assert sent.code == received.code
-    check_same(path, Path(received.path))
-    return Path(received.path)
-
-
-def check_same(path: Path, landed: Path) -> None:
-    """Fail if a file arrived differently from what it was."""
-    assert landed.read_bytes() == path.read_bytes()
-
-
-def together(test: Callable[[Path], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
-    """Run a test in an event loop of its own."""
-
-    def run(tmp_path: Path) -> None:
-        asyncio.run(asyncio.wait_for(test(tmp_path), 55))
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
-
-
-def names(folder: Path) -> list[str]:
-    """Return what is in a folder, sorted."""
-    return sorted(path.name for path in folder.iterdir())
-
-
-def write(path: Path, size: int) -> Path:
-    """Write a file of random bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(os.urandom(size))
-    return path
+from tests.support.udp_process import LOOPBACK, hand_over, names, offer, running, together, write
 
 
 @together
