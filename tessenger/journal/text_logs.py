@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -103,8 +103,12 @@ class TextLogs:
     """All activity logs of one data directory; used by the thread that commits."""
 
     def __init__(self, data_dir: Path, journal: LogJournal) -> None:
-        """Make ready; `recover` comes first. `failure` says why logs are behind at the moment, "" if they are not."""
+        """Make ready; `recover` comes first. `failure` says why logs are behind at the moment, "" if they are not.
+
+        `writing` may be set to hear when a batch is about to be written to a log.
+        """
         self.failure = ""
+        self.writing: Callable[[], None] = lambda: None
         self._dir = data_dir
         self._journal = journal
         self._files: dict[str, _File] = {}  # in order of use
@@ -182,6 +186,7 @@ class TextLogs:
         appended: dict[str, _File] = {}
         try:
             for name, lines in self._lines(batch).items():
+                self.writing()
                 appended[name] = self._open(name)
                 appended[name].append("".join(lines).encode())
         except OSError as error:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from tessenger.config import LimitsSection
-from tessenger.server import control, roles
+from tessenger.server import control, faults, roles
 
 SERVE = b"s"
 """Serve this connection."""
@@ -180,6 +180,7 @@ class Acceptor:
                     time.sleep(AGAIN_SECONDS)  # it stays in the backlog: try again when some were given back
                 return
             with connection:
+                faults.reach("acceptor.accepted")
                 self._place(connection, str(address[0]))
 
     def _place(self, connection: socket.socket, address: str) -> None:

@@ -17,7 +17,7 @@ from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.ports import Worker
 from tessenger.journal.store import SqliteJournal
-from tessenger.server import frames, roles
+from tessenger.server import faults, frames, roles
 
 QUEUE_BYTES = 67_108_864
 """What may wait for one follower; above it the feed is cut."""
@@ -209,6 +209,7 @@ class Followers:
             if wanted:
                 follower.transport.write(frames.encode(frames.Feed(wanted)))
             await asyncio.sleep(0)
+            faults.reach("logger.catching_up")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import cast
 from tessenger.chat import entries
 from tessenger.chat.entries import AnyEntry, Refused
 from tessenger.chat.ports import Worker
-from tessenger.server import frames, roles
+from tessenger.server import faults, frames, roles
 
 AGAIN_SECONDS = 0.02
 """Pause between two attempts to connect."""
@@ -177,6 +177,7 @@ class LogLink(asyncio.Protocol):
         self._scheduled = False
         if not self._outgoing or not self._live:
             return
+        faults.reach("worker.sending")
         batch, self._outgoing = self._outgoing, []
         first, self._outgoing_n = self._outgoing_n, self._outgoing_n + len(batch)
         self._write(frames.Append(first, batch))

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import math
 import time
+from functools import partial
 from multiprocessing.connection import Connection
 
 import uvloop
@@ -22,7 +23,7 @@ from tessenger.errors import JournalBusy
 from tessenger.journal.checkpointer import Checkpointer
 from tessenger.journal.store import SqliteJournal
 from tessenger.journal.text_logs import TextLogs
-from tessenger.server import control, frames, roles
+from tessenger.server import control, faults, frames, roles
 from tessenger.server.console import Console
 from tessenger.server.followers import Follower, Followers
 
@@ -59,6 +60,7 @@ class Logger:
         self._journal = SqliteJournal(context.journal, config.journal.durability, config.journal.wal_bytes)
         self._checkpointer = Checkpointer(context.journal)
         self._text_logs = TextLogs(context.data_dir, self._journal)
+        self._text_logs.writing = partial(faults.reach, "logger.text_log")
         self._text_logs.recover()
         self._ledger = Ledger(self._journal.load(), round(config.sessions.grace_seconds * 1000))
         self._console = Console(STANDARD_OUTPUT)
@@ -178,6 +180,7 @@ class Logger:
         if not self._unkept:
             return
         batch = self._unkept
+        faults.reach("logger.ordered")
         try:
             self._journal.commit(batch)
         except JournalBusy as problem:
@@ -185,9 +188,11 @@ class Logger:
             self._followers.pause()
             self._loop.call_later(RETRY_SECONDS, self._try_again)
             return
+        faults.reach("logger.committed")
         self._unkept = []
         released = [entry for entry in batch if type(entry) is Released]
         self._followers.pass_on(batch)
+        faults.reach("logger.passed_on")
         self._write_down(batch)
         for entry in released:
             self._control.tell(control.ReleasedWorker(Worker(entry.dead_slot, entry.generation)))

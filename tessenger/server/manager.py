@@ -16,10 +16,10 @@ from multiprocessing.connection import Connection
 from multiprocessing.managers import BaseManager
 from typing import Any
 
-from tessenger.chat.ports import SharedState, Worker
+from tessenger.chat.ports import AttemptFailed, ClaimRefused, IsBlocked, MayTry, SharedState, TryLater, Worker
 from tessenger.config import Config
 from tessenger.journal.reader import SqliteReader
-from tessenger.server import control, frames, roles
+from tessenger.server import control, faults, frames, roles
 from tessenger.state.memory import MemoryState, StateLimits
 
 AGAIN_SECONDS = 0.02
@@ -33,6 +33,28 @@ OPERATIONS = (
 
 class StateManager(BaseManager):
     """Serves the shared state, and finds it: `connect()`, then `state()`."""
+
+
+class KeptState(MemoryState):
+    """The shared state as this process keeps it; a test can strike between a decision and its answer."""
+
+    def begin_attempt(self, worker: Worker, user: str, address: str) -> MayTry | TryLater | IsBlocked:
+        """See `SharedState`."""
+        begun = super().begin_attempt(worker, user, address)
+        faults.reach("manager.attempt_begun")
+        return begun
+
+    def attempt_failed(self, attempt: int, user: str) -> AttemptFailed:
+        """See `SharedState`."""
+        failed = super().attempt_failed(attempt, user)
+        faults.reach("manager.attempt_failed")
+        return failed
+
+    def create_group(self, worker: Worker, group: str) -> int | ClaimRefused:
+        """See `SharedState`."""
+        result = super().create_group(worker, group)
+        faults.reach("manager.granted")
+        return result
 
 
 def connect(epoch: int) -> SharedState:
@@ -95,7 +117,7 @@ def main(context: roles.RoleContext, pipe: Connection, epoch: int, reporters: li
     def work() -> None:
         with closing(SqliteReader(context.journal)) as reader:
             snapshot = reader.snapshot()
-        state = MemoryState(epoch, limits_of(context.config), snapshot, _now, reporters)
+        state = KeptState(epoch, limits_of(context.config), snapshot, _now, reporters)
         StateManager.register("state", callable=lambda: state, exposed=OPERATIONS)
         server: Any = StateManager(roles.manager_socket(epoch), current_process().authkey).get_server()
         stop = threading.Event()

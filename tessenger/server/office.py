@@ -33,7 +33,7 @@ from tessenger.chat.ports import (
 )
 from tessenger.errors import JournalError, StateUnavailable
 from tessenger.journal.reader import SqliteReader
-from tessenger.server import manager
+from tessenger.server import faults, manager
 from tessenger.state.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -197,7 +197,9 @@ class Office:
         """See `chat.ports.Office`."""
 
         def claim() -> ClaimResult:
-            return self._state.claim(lambda state: state.create_group(self._worker, group), group, "")
+            result = self._state.claim(lambda state: state.create_group(self._worker, group), group, "")
+            faults.reach("worker.claimed")
+            return result
 
         self._do(self._claiming, claim, then)
 
@@ -253,9 +255,11 @@ class Office:
             try:
                 if self._reader is None:
                     self._reader = SqliteReader(self._journal)
-                return query(self._reader)
+                result = query(self._reader)
             except JournalError:  # busy beyond its patience, or out of room: the client may ask again
                 return Unavailable()
+            faults.reach("worker.read")
+            return result
 
         self._do(self._reading, read, then)
 

@@ -27,7 +27,7 @@ from setproctitle import setproctitle
 from tessenger.chat.ports import Worker
 from tessenger.config import Config
 from tessenger.errors import CannotStart, TessengerError
-from tessenger.server import acceptor, control, logger, manager, roles, worker
+from tessenger.server import acceptor, control, faults, logger, manager, roles, worker
 from tessenger.server.premises import Premises
 from tessenger.state.credentials import Credentials
 
@@ -248,6 +248,7 @@ class Supervisor:
         child.ready = False
         child.due = time.monotonic() + 0.1 * child.false_starts
         _say(f"{child.name} {how} and is replaced")
+        faults.reach("supervisor.replacing")
 
     # ---- SIGHUP ----
 
