@@ -126,7 +126,7 @@ def joingroup(hub: Hub, link: Link, request: messages.JoinGroup) -> Refusal | No
         if isinstance(result, int):
             entry = entries.GroupJoined(link.session, link.number, request.id, link.user, name, result)
             hub.append(link, request.id, entry, lambda entry: _joined(hub, link, request, entry))
-        elif isinstance(result, Unavailable):
+        elif isinstance(result, Unavailable) or result.reason == "unknown":  # the group is there: we have seen it
             _finish(hub, link, request.id, "joingroup", Refusal("unavailable", words.UNAVAILABLE))
         elif result.reason == "full":
             full = words.group_full(name, hub.rules.group_members)

@@ -40,6 +40,9 @@ OPEN_ATTEMPT_WAIT = 0.05
 REPORT_SECONDS = 5.0
 """How long a claim waits for the reports of the workers."""
 
+LAG_SECONDS = 1.0
+"""How long a claim waits for the log to bring the group that it is about."""
+
 ATTEMPT_MS = 30_000
 """An attempt that was not ended by then belongs to a worker that is gone."""
 
@@ -104,15 +107,15 @@ class MemoryState:
         with self._ready:
             self._wait_for_reports()
             now = self._clock()
+            until = self._present.blocks.get(key, ("", 0))[1]
+            open_ones = sum(1 for a in self._attempts.values() if a.user == key and now - a.began < ATTEMPT_MS)
+            if until <= now and self._failing.get(key, 0) + open_ones >= self._limits.max_attempts:
+                return TryLater(OPEN_ATTEMPT_WAIT)  # asked again often: it must not use up the address's rate
             wait = self._rates.take(address, now)
             if wait:
                 return TryLater(wait)
-            until = self._present.blocks.get(key, ("", 0))[1]
             if until > now:
                 return IsBlocked(until)
-            open_ones = sum(1 for a in self._attempts.values() if a.user == key and now - a.began < ATTEMPT_MS)
-            if self._failing.get(key, 0) + open_ones >= self._limits.max_attempts:
-                return TryLater(OPEN_ATTEMPT_WAIT)
             number = self._number()
             self._attempts[number] = _Attempt(worker, key, now)
             return MayTry(number)
@@ -160,6 +163,8 @@ class MemoryState:
         group_key, user_key = names.key(group), names.key(user)
         with self._ready:
             self._wait_for_reports()
+            # The worker knows the group from the log, which may be a moment ahead of what has arrived here.
+            self._ready.wait_for(lambda: group_key in self._present.groups, LAG_SECONDS)
             present = self._present.groups.get(group_key)
             if present is None:
                 return ClaimRefused("unknown")
