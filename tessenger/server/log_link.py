@@ -152,13 +152,13 @@ class LogLink(asyncio.Protocol):
         """Everything missed is here: settle what was ordered without a trace, send the rest again."""
         lost = [self._verdict(n, entry) for n, entry in self._open if n <= self._ordered_before]
         self._settle(self._ordered_before)
-        again = [entry for _, entry in self._open]
-        first = self._ordered_before + 1
+        again = list(self._open)
         self._live = True
         self._outgoing = []
         self._scheduled = False
         for start in range(0, len(again), RESENT):
-            self._write(frames.Append(first + start, again[start : start + RESENT]))
+            piece = again[start : start + RESENT]  # its first `n` may be far above what a new logger knows of
+            self._write(frames.Append(piece[0][0], [entry for _, entry in piece]))
         self._outgoing_n = self._n + 1
         self._caught_up.set()
         if lost:
