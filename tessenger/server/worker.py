@@ -46,6 +46,9 @@ _REFUSALS: dict[bytes, tuple[ErrorCode, str]] = {
     acceptor.CROWDED: ("too_many_connections", words.TOO_MANY_CONNECTIONS),
 }
 
+_SETTLING = frozenset({GroupCreated, GroupJoined, Refused})
+"""Kinds that settle a claim."""
+
 _log = logging.getLogger("tessenger")
 
 
@@ -215,8 +218,8 @@ class WorkerProcess:
     def _committed(self, batch: Sequence[AnyEntry]) -> None:
         self._hub.committed(batch)
         for entry in batch:
-            if isinstance(entry, GroupCreated | GroupJoined | Refused) and entry.slot == self._worker.slot:
-                self._office.settle(entry.claim)
+            if type(entry) in _SETTLING and entry.slot == self._worker.slot:
+                self._office.settle(entry.claim)  # type: ignore[union-attr]  # by kind
 
     def _orphan(self) -> None:
         """The supervisor was killed: end as if killed too, so that clients wait for a restart and resume."""
