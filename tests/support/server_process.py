@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,9 +24,10 @@ class ServerProcess:
     """`tessenger-server` as a child process; its console is read line by line."""
 
     def __init__(
-        self, folder: Path, *options: str, config: str = "", users: str = USERS, workers: int = 2, port: int = 0
-    ) -> None:
-        """Start it; `config` is config.toml's text. Waits until it listens."""
+        self, folder: Path, *options: str, config: str = "", users: str = USERS, workers: int = 2, port: int = 0,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """Start it; `config` is config.toml's text, `variables` go into its environment. Waits until it listens."""
         self.folder = folder
         self.data_dir = folder / "data"
         self.credentials = folder / "credentials.txt"
@@ -41,7 +42,8 @@ class ServerProcess:
         command += ["--config", str(self.config), "--workers", str(workers), *options]
         self.errors = (folder / "stderr.txt").open("ab")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TESSENGER_")} | {
-            "PYTHONPATH": str(ROOT)
+            "PYTHONPATH": str(ROOT),
+            **(variables or {}),
         }
         self.process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=self.errors, text=True
