@@ -68,23 +68,29 @@ class FrameReader(Generic[_Frame]):
     def __init__(self, decoder: msgspec.msgpack.Decoder[_Frame]) -> None:
         """`decoder` is for the union of frames that may come."""
         self._decode = decoder.decode
-        self._rest = b""
+        self._rest = bytearray()
+        self._wanted = _LENGTH.size
 
     def feed(self, data: bytes) -> list[_Frame]:
         """Return the frames that `data` completes."""
         if self._rest:
-            data = self._rest + data
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return []  # a long frame comes in many pieces, and is joined once
+            data = bytes(self._rest)
         frames: list[_Frame] = []
         view = memoryview(data)
         start, end = 0, len(data)
+        self._wanted = _LENGTH.size
         while end - start >= _LENGTH.size:
             (size,) = _LENGTH.unpack_from(data, start)
             body = start + _LENGTH.size
             if end - body < size:
+                self._wanted += size
                 break
             frames.append(self._decode(view[body : body + size]))
             start = body + size
-        self._rest = data[start:]
+        self._rest = bytearray(view[start:])
         return frames
 
 
