@@ -1,0 +1,138 @@
+"""Who gets what of a batch: written once a client, in the order of the numbers."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tessenger.chat.delivery import Delivery
+from tessenger.chat.entries import GroupMessage, Message
+from tessenger.chat.link import MAX_UNANSWERED, Link
+
+USERS = ("a", "b", "c")
+GROUPS = {"g": ("a", "b", "c"), "h": ("a", "b"), "i": ("c",)}
+
+actions = st.lists(
+    st.tuples(
+        st.sampled_from(["message", "group", "say"]), st.sampled_from(USERS), st.sampled_from(USERS + tuple("ghi"))
+    ),
+    max_size=30,
+)
+
+
+class Clients:
+    """Three signed-in connections."""
+
+    def __init__(self) -> None:
+        self.delivery = Delivery()
+        self.writes: dict[str, list[bytes]] = {user: [] for user in USERS}
+        self.links = {user: self._link(user) for user in USERS}
+        for group, members in GROUPS.items():
+            for user in members:
+                self.delivery.subscribe(self.links[user], group)
+
+    def _link(self, user: str) -> Link:
+        link = Link("ip", self.writes[user].append, lambda: None, lambda: None)
+        link.user, link.session = user, 1
+        self.delivery.links[user] = link
+        return link
+
+
+def event(seq: int) -> bytes:
+    """Return the body of the message with this number."""
+    return b'"n":%d}' % seq
+
+
+@given(actions)
+def test_each_client_gets_its_lines_in_order_and_in_one_write(acts: list[tuple[str, str, str]]) -> None:
+    """Private messages, group messages and answers mixed: as if each had been written by itself, in the same order."""
+    clients = Clients()
+    expected: dict[str, list[bytes]] = {user: [] for user in USERS}
+    for seq, (kind, user, target) in enumerate(acts, 1):
+        if kind == "message" and target in USERS:
+            clients.delivery.message(Message(1, 1, seq, user, target, "", event(seq), seq=seq, at=7))
+            expected[target].append(b'{"type":"message","seq":%d,"at":7,"n":%d}\n' % (seq, seq))
+        elif kind == "group" and target in GROUPS and user in GROUPS[target]:
+            answer = b"sent %d\n" % seq
+            entry = GroupMessage(1, 1, seq, user, target, "", event(seq), seq=seq, at=7)
+            clients.delivery.group_message(entry, clients.links[user], answer)
+            for member in GROUPS[target]:
+                line = b'{"type":"groupmessage","seq":%d,"at":7,"n":%d}\n' % (seq, seq)
+                expected[member].append(answer if member == user else line)
+        elif kind == "say":
+            clients.delivery.say(clients.links[user], b"said %d\n" % seq)
+            expected[user].append(b"said %d\n" % seq)
+    clients.delivery.flush()
+    for user in USERS:
+        assert len(clients.writes[user]) <= 1
+        assert b"".join(clients.writes[user]) == b"".join(expected[user])
+    clients.delivery.flush()
+    assert all(len(written) <= 1 for written in clients.writes.values())
+
+
+def test_who_subscribes_gets_nothing_of_what_came_before() -> None:
+    """Also of the same batch."""
+    clients = Clients()
+    clients.delivery.group_message(GroupMessage(1, 1, 1, "c", "i", "", event(1), seq=1, at=7), None, b"")
+    clients.delivery.subscribe(clients.links["a"], "i")
+    clients.delivery.group_message(GroupMessage(1, 1, 2, "c", "i", "", event(2), seq=2, at=7), None, b"")
+    clients.delivery.flush()
+    assert clients.writes["a"] == [b'{"type":"groupmessage","seq":2,"at":7,"n":2}\n']
+
+
+def test_who_is_dropped_gets_nothing_more() -> None:
+    """Not even what was due; a connection that has taken its place keeps it."""
+    clients = Clients()
+    old = clients.links["a"]
+    clients.delivery.say(old, b"due\n")
+    new = clients._link("a")
+    clients.delivery.drop(old)
+    clients.delivery.flush()
+    assert clients.writes["a"] == []
+    assert clients.delivery.links["a"] is new
+
+
+# ---- what a link keeps back ----
+
+
+def test_what_is_kept_back_leaves_in_its_place() -> None:
+    """Two places, filled in the other order; lines between them wait."""
+    out: list[bytes] = []
+    link = Link("ip", out.append, lambda: None, lambda: None)
+    link.write(b"1\n")
+    first = link.hold()
+    link.write(b"3\n")
+    second = link.hold()
+    link.write(b"5\n")
+    link.release(second, b"4\n")
+    assert out == [b"1\n"]
+    link.release(first, b"2\n")
+    link.write(b"6\n")
+    assert b"".join(out) == b"1\n2\n3\n4\n5\n6\n"
+
+
+def test_a_link_that_ends_while_it_keeps_lines_back_says_only_why() -> None:
+    """What stands behind a place must not overtake it."""
+    out: list[bytes] = []
+    link = Link("ip", out.append, lambda: None, lambda: None)
+    place = link.hold()
+    link.write(b"event\n")
+    link.write(b"another event\nthe reason\n")
+    link.end()
+    link.release(place, b"too late\n")
+    assert out == [b"the reason\n"]
+
+
+def test_a_link_is_read_again_when_half_of_the_requests_are_answered() -> None:
+    """Not at each answer: reading goes on and off no more often than needed."""
+    resumed: list[bool] = []
+    link = Link("ip", lambda data: None, lambda: None, lambda: resumed.append(True))
+    link.unanswered = MAX_UNANSWERED
+    assert link.full
+    link.throttled = True
+    link.go_on()
+    assert not resumed
+    link.unanswered = MAX_UNANSWERED // 2
+    link.go_on()
+    link.go_on()
+    assert resumed == [True]
