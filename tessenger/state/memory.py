@@ -210,7 +210,8 @@ class MemoryState:
         # (after a replacement), and an entry that arrives late must not take back what is known better by now.
         if isinstance(entry, entries.LoginFailed):
             key = names.key(entry.user)
-            self._failing[key] = max(self._failing.get(key, 0), entry.failures)
+            if self._present.blocks.get(key, ("", 0))[1] <= entry.at:  # else it is one of those that led to the block
+                self._failing[key] = max(self._failing.get(key, 0), entry.failures)
         elif isinstance(entry, entries.Blocked):
             key = names.key(entry.user)
             if self._present.blocks.get(key, ("", 0))[1] < entry.until:

@@ -130,6 +130,23 @@ def test_the_log_brings_failures_and_blocks_of_an_earlier_keeper(started: Starte
     assert isinstance(keeper.port.begin_attempt(ONE, "ddd", "x"), IsBlocked)
 
 
+def test_failures_whose_entries_come_behind_the_block_do_not_count_after_it(started: Started) -> None:
+    """Guesses at once, over several workers: their entries are ordered as they come."""
+    keeper = started()
+    fail(keeper, "aaa", 3)
+    now = keeper.clock()
+    keeper.apply(
+        [
+            entries.LoginFailed("aaa", "x", 1, seq=1, at=now),
+            entries.Blocked("aaa", "x", now + 10_000, 10.0, seq=2, at=now),
+            entries.LoginFailed("aaa", "x", 2, seq=3, at=now),
+        ]
+    )
+    keeper.clock.pass_time(10_000)
+    keeper.apply([entries.Unblocked("aaa", now + 10_000, seq=4, at=now + 10_000)])
+    assert fail(keeper, "aaa")[0] == (1, 0)
+
+
 # ---- numbers ----
 
 
