@@ -33,6 +33,12 @@ REFUSALS_PER_SECOND = 50
 AGAIN_SECONDS = 0.05
 """Pause between two attempts to reach a worker, and after running out of descriptors."""
 
+SETTLE_SECONDS = 1.0
+"""How long a new acceptor waits for workers to tell whom they serve, before it takes connections without knowing."""
+
+TOLD = b"="
+"""The line with which a worker ends telling which addresses it serves already."""
+
 ACCEPTED_AT_ONCE = 64
 """Connections taken before workers are listened to again."""
 
@@ -46,6 +52,7 @@ class WorkerLine:
         self.socket: socket.socket | None = None
         self.addresses: Counter[str] = Counter()
         self.connections = 0
+        self.told = False
         self._rest = b""
 
     def connect(self) -> bool:
@@ -67,6 +74,7 @@ class WorkerLine:
         self.socket = None
         self.addresses.clear()
         self.connections = 0
+        self.told = False
         self._rest = b""
 
     def listen(self) -> bool:
@@ -80,7 +88,10 @@ class WorkerLine:
             return False
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self.count(line[1:].decode(), 1 if line.startswith(b"+") else -1)
+            if line == TOLD:
+                self.told = True
+            else:
+                self.count(line[1:].decode(), 1 if line.startswith(b"+") else -1)
         return bool(data)
 
     def count(self, address: str, change: int) -> None:
@@ -114,25 +125,31 @@ class Acceptor:
         self._refused_in = 0
         self._refusals = 0
         self._open = False
+        self._settled_at = 0.0
         self._stopping = False
 
     def run(self) -> None:
         """Accept until the supervisor says stop, or is gone."""
         listening = self._listening
         listening.setblocking(False)
+        self._settled_at = time.monotonic() + SETTLE_SECONDS
         self._watch(self._pipe, self._obey)
         self._pipe.send(control.Ready())
         while not self._stopping:
             if not self._complete:
                 self._reconnect()
             self._open_or_close()
-            for key, _ in self._selector.select(None if self._complete else AGAIN_SECONDS):
+            for key, _ in self._selector.select(None if self._complete and self._open else AGAIN_SECONDS):
                 act: Callable[[], None] = key.data
                 act()
 
     def _open_or_close(self) -> None:
-        """Accept while a worker is there; without one, new connections wait in the kernel's backlog."""
-        staffed = any(line.socket is not None for line in self._lines)
+        """Accept while a worker is there; without one, new connections wait in the kernel's backlog.
+
+        So they do for a moment at first, until all workers have told whom they serve: the limits hold for those too.
+        """
+        told = [line.told for line in self._lines]
+        staffed = all(told) or (any(told) and time.monotonic() >= self._settled_at)
         if staffed == self._open:
             return
         self._open = staffed
@@ -188,7 +205,7 @@ class Acceptor:
         word = self._word(address)
         if word != SERVE and not self._may_refuse():
             return
-        for line in sorted(self._lines, key=lambda line: line.connections):
+        for line in sorted(self._lines, key=lambda line: (not line.told, line.connections)):
             if line.hand_over(connection, word):
                 line.count(address, 1)
                 return

@@ -113,7 +113,9 @@ class ClientDoor:
                 self._leave_acceptor()
                 line.setblocking(False)
                 self._acceptor = line
-                self._tell_acceptor("".join(f"+{c.address}\n" for c in self.connections))
+                self._tell_acceptor(
+                    "".join(f"+{c.address}\n" for c in self.connections) + acceptor.TOLD.decode() + "\n"
+                )
                 self.loop.add_reader(line, self._take_sockets)
 
     def _leave_acceptor(self) -> None:
@@ -124,7 +126,7 @@ class ClientDoor:
 
     def _tell_acceptor(self, text: str) -> None:
         """Tell the acceptor; one that does not listen is left, and learns everything anew when it comes back."""
-        if self._acceptor is None or not text:
+        if self._acceptor is None:
             return
         data = text.encode()
         try:
