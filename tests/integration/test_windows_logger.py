@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from tessenger.server.faults import Point
-from tests.support.faults import PLAIN, faulty_server, stopped
+from tests.support.faults import PLAIN, faulty_server, restart, stopped
 from tests.support.persistent_person import check_exactly_once, people
-from tests.support.server_process import ServerProcess
 
 
 def batch(name: str, count: int = 10) -> list[tuple[str, tuple[str, ...], str]]:
@@ -96,18 +95,14 @@ def test_a_power_cut_gives_no_number_twice(tmp_path: Path) -> None:
         (server.data_dir / "journal.db-shm").unlink(missing_ok=True)
         for path in on_disk:
             shutil.copy(tmp_path / path.name, path)
-        again = ServerProcess(tmp_path, "--no-tls", config=PLAIN, workers=1, port=server.port)
-        try:
-            aaa.say("after the cut", "bbb")
-            aaa.settle()
-            bbb.settle()
-            assert bbb.shown[-1][1] == "after the cut"
-            assert bbb.shown[-1][0] > highest
-            numbers = [seq for seq, _ in bbb.shown]
-            assert numbers == sorted(set(numbers))
-        finally:
-            assert again.stop() == 0, again.report()
-        server.process = again.process
+        restart(server)
+        aaa.say("after the cut", "bbb")
+        aaa.settle()
+        bbb.settle()
+        assert bbb.shown[-1][1] == "after the cut"
+        assert bbb.shown[-1][0] > highest
+        numbers = [seq for seq, _ in bbb.shown]
+        assert numbers == sorted(set(numbers))
 
 
 def test_the_write_ahead_file_stays_small_under_load(tmp_path: Path) -> None:

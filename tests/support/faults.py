@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from tessenger.server.faults import VARIABLE, Point
-from tests.support.server_process import DEADLINE, USERS, ServerProcess
+from tests.support.server_process import DEADLINE, USERS, ServerProcess, children_of
 
 PLAIN = '[console]\nlevel = "events"\n[limits]\nmessages_per_second = 0\nlogins_per_second = 0\n'
 """A configuration without rates, whose console leaves messages out."""
@@ -62,10 +62,18 @@ def faulty_server(
         yield server, faults
     except BaseException:
         print(server.report())
+        for pid in children_of(server.process.pid):
+            os.kill(pid, signal.SIGCONT)
         server.kill()
         raise
     else:
         assert server.stop() == 0, server.report()
+
+
+def restart(server: ServerProcess) -> None:
+    """Let `server`, which was killed, be another one on the same data and port; without rates, faults and TLS."""
+    again = ServerProcess(server.folder, "--no-tls", config=PLAIN, port=server.port)
+    vars(server).update(vars(again))
 
 
 @contextmanager
