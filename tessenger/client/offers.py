@@ -23,6 +23,7 @@ from tessenger.client.receiver_messages import (
     Progress,
     Ready,
     ReceiveFile,
+    Resumed,
     SendFile,
 )
 from tessenger.client.transfer import State, Transfer, because
@@ -133,7 +134,7 @@ class Transfers:
         effects: Effects = []
         for t in [t for t in self if not t.ended]:
             self._end(t, "you have left")
-            effects += self._give_up(t, f"{self._user} has left")
+            effects += self._give_up(t, f"{self._user} has left", keep=True)
         return effects
 
     # ---- the server ----
@@ -153,7 +154,8 @@ class Transfers:
         reason = clean_line(event.reason)
         self._end(t, reason or ("refused" if isinstance(event, Rejected) else "cancelled"))
         what = f"{t.peer} has {'refused' if isinstance(event, Rejected) else 'cancelled'} {t.name}"
-        return [Tell(Abort(t.id, reason or "cancelled by the other side")), Show(because(what, reason))]
+        # Whether it can be resumed, the other side's UDP process says; if it cannot, it may be resumed.
+        return [Tell(Abort(t.id, reason or "cancelled by the other side", keep=True)), Show(because(what, reason))]
 
     def answered(self, transfer: str, answer: AnyAnswer) -> Effects:
         """The server answered a request about this transfer."""
@@ -183,6 +185,8 @@ class Transfers:
             case Progress(done=done, rate=rate, stalled=stalled):
                 state = State.STALLED if stalled else State.RUNNING
                 self._put(replace(t, state=state, done=done, rate=rate))
+            case Resumed(done=done):
+                return [Note(_resumed(t, done))]
             case Done():
                 return self._done(t, report)
             case Failed(reason=reason):
@@ -257,12 +261,12 @@ class Transfers:
         sent, received = f"{t.name} could not be sent to {t.peer}", f"{t.name} from {t.peer} could not be received"
         return [*told, Show(because(sent if t.outgoing else received, reason))]
 
-    def _give_up(self, t: Transfer, reason: str) -> Effects:
+    def _give_up(self, t: Transfer, reason: str, *, keep: bool = False) -> Effects:
         """Tell both the UDP process and the other side, as far as they know of it."""
         short = reason[:255]
         if not t.outgoing and t.state is State.OFFERED:
             return [Ask(t.id, Reject(0, t.peer, t.id, short))]
-        tell: Effects = [Tell(Abort(t.id, reason))]
+        tell: Effects = [Tell(Abort(t.id, reason, keep))]
         return tell if t.state is State.OPENING else [*tell, Ask(t.id, Cancel(0, t.peer, t.id, short))]
 
     def _new(
@@ -288,6 +292,13 @@ class Transfers:
 
     def _numbered(self, number: int) -> Transfer | None:
         return next((t for t in self if t.number == number), None)
+
+
+def _resumed(t: Transfer, done: int) -> str:
+    """Return what is said about an earlier try, of which `done` bytes were left."""
+    if not done:
+        return f"{t.name} is not the file of the earlier try any more: all of it is sent."
+    return f"Resuming {t.name}: {render.size(done)} of {render.size(t.size)} are there already."
 
 
 def _no_offer(number: int) -> str:

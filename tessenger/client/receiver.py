@@ -49,7 +49,7 @@ class Receiver:
         self._stop_at = 0.0
 
     def run(self) -> None:
-        """Serve until told to stop. Whatever happens, no part of a file is left behind."""
+        """Serve until told to stop. What has arrived of files that are not whole stays, to be resumed."""
         try:
             self._tell(Started(self._udp.port))
             self._loop()
@@ -152,6 +152,8 @@ class Receiver:
         # A client that does not read at the moment (it was suspended) can do without these.
         if running and select.select([], [self._pipe], [], 0)[1]:
             for transfer in running:
+                for resumed in transfer.news():
+                    self._tell(resumed)
                 self._tell(transfer.progress(now))
 
     def _obey(self) -> None:

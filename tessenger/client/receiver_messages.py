@@ -19,6 +19,8 @@ class OpenFile(ToReceiver, frozen=True, tag="open"):
 
     transfer: str
     path: str
+    name: str = ""
+    """What it is offered as, with folders in front where it is sent with others; "" its own name."""
 
 
 class SendFile(ToReceiver, frozen=True, tag="send"):
@@ -53,6 +55,8 @@ class Abort(ToReceiver, frozen=True, tag="abort"):
 
     transfer: str
     reason: str
+    keep: bool = False
+    """What has arrived stays, for a later try."""
 
 
 class Stop(ToReceiver, frozen=True, tag="stop"):
@@ -101,6 +105,13 @@ class Progress(FromReceiver, frozen=True, tag="progress"):
     stalled: bool
 
 
+class Resumed(FromReceiver, frozen=True, tag="resumed"):
+    """`done` bytes are there from an earlier try. 0: that was of a file that differs, and all of this one is sent."""
+
+    transfer: str
+    done: int
+
+
 class Done(FromReceiver, frozen=True, tag="done"):
     """The whole file is there and was verified. `path` is where it landed (for a sender: where it came from).
 
@@ -122,4 +133,4 @@ class Failed(FromReceiver, frozen=True, tag="failed"):
 
 
 AnyToReceiver = OpenFile | SendFile | ReceiveFile | Abort | Stop
-AnyFromReceiver = Started | CannotRun | Opened | Ready | Progress | Done | Failed
+AnyFromReceiver = Started | CannotRun | Opened | Ready | Progress | Resumed | Done | Failed

@@ -21,6 +21,7 @@ from tessenger.client.receiver_messages import (
     Progress,
     Ready,
     ReceiveFile,
+    Resumed,
     SendFile,
 )
 from tessenger.client.receiver_options import ReceiverOptions
@@ -28,13 +29,15 @@ from tessenger.client.udp_socket import UdpSocket
 from tessenger.errors import TransferError
 from tessenger.transfer.blocks import block_count
 from tessenger.transfer.keys import Binding, Cipher, TransferKeys, derive, public_text
-from tessenger.transfer.paths import ArrivingFile, SourceFile
+from tessenger.transfer.paths import ArrivingFile, SourceFile, file_id, remove_old_parts
 from tessenger.transfer.ports import Address
 from tessenger.transfer.receiver import ReceiveSession
 from tessenger.transfer.sender import SendSession
 from tessenger.transfer.session import Peer, Session, Settings
 from tessenger.wire.text import clean_line
 
+KEEP_PARTS_SECONDS = 7 * 86_400.0
+"""How long a broken transfer can be resumed."""
 _ID = re.compile("[0-9a-f]{16}")
 
 
@@ -49,6 +52,8 @@ class Transfer:
         self.started_at = now
         self.reported = False
         """Whether the client was told how it ended."""
+        self.resumed_from = 0
+        self.started_over = False
         self.rate = 0.0
         self.done = 0
         self.progress_at = now
@@ -65,6 +70,16 @@ class Transfer:
         self.rate = recent if not self.rate else self.rate + (recent - self.rate) * min(1.0, elapsed / 2)
         self.done, self.progress_at = session.done, now
         return Progress(self.transfer, session.done, session.size, max(self.rate, 0.0), session.stalled(now))
+
+    def news(self) -> list[Resumed]:
+        """Return what has been learnt about an earlier try, once."""
+        session, found = self.session, []
+        if session.resumed_from and not self.resumed_from:
+            found.append(Resumed(self.transfer, session.resumed_from))
+        if session.started_over and not self.started_over:
+            found.append(Resumed(self.transfer, 0))
+        self.resumed_from, self.started_over = session.resumed_from, session.started_over
+        return found
 
 
 class Offer:
@@ -97,6 +112,7 @@ class Transfers:
         self._lookups = 0
         self._looked_up: SimpleQueue[Lookup] = SimpleQueue()
         self._cipher = _faster_cipher()
+        remove_old_parts(options.download_dir, time.time() - KEEP_PARTS_SECONDS)
 
     @property
     def looking_up(self) -> bool:
@@ -119,6 +135,8 @@ class Transfers:
     def report(self, transfer: Transfer, now: float) -> None:
         """Tell the client how a transfer ended."""
         transfer.reported = True
+        for resumed in transfer.news():
+            self._tell(resumed)
         outcome = transfer.session.outcome
         assert outcome is not None
         transfer.let_go()
@@ -134,18 +152,19 @@ class Transfers:
         if command.transfer in self._offers or int(command.transfer, 16) in self.running:
             raise TransferError("a transfer of this id exists already")
         source = SourceFile(command.path)
+        name = command.name or source.name
         try:
             block_count(source.size)
         except TransferError:
             source.close()
             raise
-        offer = self._offers[command.transfer] = Offer(source, clean_line(source.name))
+        offer = self._offers[command.transfer] = Offer(source, clean_line(name))
         self._tell(Opened(command.transfer, offer.name, source.size, public_text(offer.private)))
 
     def _abort(self, command: Abort) -> None:
         transfer = self.running.get(int(command.transfer, 16))
         if transfer is not None:
-            transfer.session.abort(command.reason, time.monotonic())
+            transfer.session.abort(command.reason, time.monotonic(), keep=command.keep)
         elif self._forget_offer(command.transfer):
             self._tell(Failed(command.transfer, command.reason))
 
@@ -229,7 +248,8 @@ class Transfers:
         block_count(command.size)
         private = X25519PrivateKey.generate()
         keys = derive(private, command.key, binding, sending=False)
-        sink = ArrivingFile(self._options.download_dir, command.name, command.transfer, command.size)
+        part = file_id(command.sender, command.name, command.size)
+        sink = ArrivingFile(self._options.download_dir, command.name, part, command.size)
         now = time.monotonic()
         peer = Peer(command.sender, address)
         self._add(
@@ -266,7 +286,7 @@ class Transfers:
     def give_up(self, now: float) -> None:
         """End everything; peers are told."""
         for transfer in self.running.values():
-            transfer.session.abort("signed out", now)
+            transfer.session.abort("signed out", now, keep=True)
             if not transfer.reported:
                 transfer.reported = True
                 transfer.let_go()

@@ -54,6 +54,10 @@ class Kind(IntEnum):
     AGAIN = 10
     ABORT = 11
     BYE = 12
+    CHECKING = 13
+    HAVE = 14
+    RESUMED = 15
+    LEAVE = 16
 
 
 class Hello(NamedTuple):
@@ -61,7 +65,7 @@ class Hello(NamedTuple):
 
     `settled`: the peer's HELLO came and had this side's token in it, so no answer is needed.
     `receive_buffer` is the kernel's for the socket, in bytes; `window` how many blocks behind the first one that is
-    missing are taken.
+    missing are taken. `resumes`: a receiver has blocks of an earlier try, and will say which in HAVE.
     """
 
     version: int
@@ -71,6 +75,19 @@ class Hello(NamedTuple):
     window: int
     token: bytes
     echo: bytes
+    resumes: bool = False
+
+
+class Have(NamedTuple):
+    """What a receiver has of an earlier try.
+
+    The blocks below `prefix`, the BLAKE3 hash of which is `digest`, and those whose bit (n: block `prefix` + n) is set
+    in `ahead`.
+    """
+
+    prefix: int
+    digest: bytes
+    ahead: int
 
 
 class Record(NamedTuple):
@@ -113,7 +130,10 @@ class Fin(NamedTuple):
     digest: bytes
 
 
-_HELLO = struct.Struct("!BB?IH8s8s")
+_HELLO = struct.Struct("!BB?IH8s8s?")
+_HAVE = struct.Struct("!I32sH")
+_BLOCKS = struct.Struct("!I")
+_FLAG = struct.Struct("!?")
 _ACK = struct.Struct("!BIIIIHB")
 _RECORD = struct.Struct("!IBBQ")
 _FIN = struct.Struct("!BQ32s")
@@ -163,6 +183,38 @@ def encode_fin(fin: Fin) -> bytes:
 def decode_fin(body: bytes) -> Fin:
     """Return what the body of a FIN says."""
     return Fin(*_unpack(_FIN, body))
+
+
+def encode_have(have: Have) -> bytes:
+    """Return the body of a HAVE. Of `ahead` only the first 4,096 blocks are told."""
+    ahead = have.ahead & ((1 << 8 * MAX_BITMAP) - 1)
+    bitmap = ahead.to_bytes((ahead.bit_length() + 7) // 8, "little")
+    return _HAVE.pack(have.prefix, have.digest, len(bitmap)) + bitmap
+
+
+def decode_have(body: bytes) -> Have:
+    """Return what the body of a HAVE says."""
+    prefix, digest, length = _unpack(_HAVE, body)
+    bitmap = body[_HAVE.size : _HAVE.size + length]
+    if length > MAX_BITMAP or len(bitmap) != length:
+        raise PacketError("a bitmap of a wrong length")
+    return Have(prefix, digest, int.from_bytes(bitmap, "little"))
+
+
+def encode_blocks(blocks: int) -> bytes:
+    """Return the body of CHECKING: how many blocks were checked so far."""
+    return _BLOCKS.pack(blocks)
+
+
+def encode_flag(flag: bool) -> bytes:
+    """Return the body of RESUMED: whether the file is the same as in the earlier try."""
+    return _FLAG.pack(flag)
+
+
+def decode_flag(body: bytes) -> bool:
+    """Return what a RESUMED says."""
+    flag: bool = _unpack(_FLAG, body)[0]
+    return flag
 
 
 def encode_attempt(attempt: int) -> bytes:

@@ -2,16 +2,21 @@
 
 Not pure: it reads and writes files, in the client's UDP process. A file that arrives is `NAME.ID.part` first, with the
 bitmap of the blocks that it has beside it (`NAME.ID.part.bitmap`, block n being bit n % 8 of byte n // 8), and gets its
-name only once it was verified. Nothing that exists is ever replaced, and no symbolic link followed.
+name only once it was verified. What a broken transfer has left is taken up by the next one of the same id. Nothing else
+that exists is ever replaced, and no symbolic link followed.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import re
 import stat
 from contextlib import suppress
 from pathlib import Path
+
+from blake3 import blake3
 
 from tessenger.errors import TransferError
 from tessenger.transfer.blocks import BLOCK, block_count
@@ -27,6 +32,12 @@ _JOINERS = "\u200c\u200d"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 _ATTEMPTS = 10_000
+_PARTS = 10
+"""Transfers of the same file from the same person that may run at once."""
+_MAX_FOLDERS = 32
+_AHEAD_BYTES = 512
+"""Of the bitmap: how far behind the first missing block there may be others."""
+_PART = re.compile(r".*\.[0-9a-f]{16}(-\d)?\.part", re.DOTALL)
 
 
 def clean_name(name: str) -> str:
@@ -37,6 +48,21 @@ def clean_name(name: str) -> str:
     if name.partition(".")[0].rstrip().upper() in _RESERVED:
         name = "_" + name
     return _shortened(name or "file", MAX_NAME_BYTES)
+
+
+def clean_path(name: str) -> list[str]:
+    """Return the folders and the name, each one cleaned, under which a peer's file lands below the download folder.
+
+    What leads upward or to the root is dropped, so that nothing leads out of there.
+    """
+    parts = [part for part in name.split("/") if part.strip(". ")]
+    return [clean_name(part) for part in parts[-_MAX_FOLDERS - 1 :]] or [clean_name(name)]
+
+
+def file_id(sender: str, name: str, size: int) -> str:
+    """Return what a part is called by: the same for the same file from the same person, whenever it is offered."""
+    fields = (sender.lower().encode(), name.encode(errors="replace"), str(size).encode())
+    return blake3(b"".join(len(field).to_bytes(4) + field for field in fields)).hexdigest(8)
 
 
 def _clean_character(character: str) -> str:
@@ -124,39 +150,97 @@ def _why_not_read(error: OSError) -> str:
 class ArrivingFile:
     """A file that is received into `directory`, which is made where it is missing.
 
-    `name` is what the peer called it, `transfer` the transfer's id. Raises `TransferError` where it cannot be.
+    `name` is what the peer called it, with folders in front where it comes with others in one; `part_id` is from
+    `file_id`. Goes on with what an earlier transfer of that id has left. Raises `TransferError` where it cannot be.
     """
 
-    def __init__(self, directory: str, name: str, transfer: str, size: int) -> None:
-        self._directory = Path(directory).absolute()
-        self.name = clean_name(name)
+    def __init__(self, directory: str, name: str, part_id: str, size: int) -> None:
+        *folders, self.name = clean_path(name)
+        self._directory = Path(directory).absolute().joinpath(*folders)
         self._size = size
-        blocks = block_count(size)
-        self._folder = _open_folder(self._directory)
+        self._bitmap = bytearray(-(-block_count(size) // 8))
+        self._folder = _open_folder(Path(directory).absolute(), folders)
         self._fd = self._map = -1
-        ending = f".{transfer}.part"
-        self._part = _shortened(self.name, MAX_NAME_BYTES - len(ending + ".bitmap")) + ending
+        self._part = ""
         try:
-            self._check_room()
-            self._bitmap = bytearray(-(-blocks // 8))
-            self._fd = self._create(self._part)
-            self._map = self._create(self._part + ".bitmap")
+            self._open_part(part_id)
         except OSError as error:
-            self.discard()
+            if any(self._bitmap):
+                self._close()
+            else:
+                self.discard()
             raise TransferError(f"cannot write to {self._directory}: {os.strerror(error.errno or 0)}") from error
         except TransferError:
             self._close()
             raise
 
-    def _check_room(self) -> None:
+    def _open_part(self, part_id: str) -> None:
+        """Take the first part that no other transfer has, an earlier one's or a new one."""
+        for number in range(_PARTS):
+            ending = f".{part_id}{f'-{number}' if number else ''}.part"
+            self._part = _shortened(self.name, MAX_NAME_BYTES - len(ending + ".bitmap")) + ending
+            try:
+                if not self._take_up():
+                    self._check_room(self._size)
+                    self._fd = self._create(self._part)
+                    fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    self._map = self._create(self._part + ".bitmap")
+            except (BlockingIOError, FileExistsError):
+                self._close_files()
+                continue
+            return
+        raise TransferError(f"{self.name} is being received too often at once")
+
+    def _take_up(self) -> bool:
+        """Open what an earlier transfer has left, if both files are plain ones of ours; False where there is none.
+
+        Raises `BlockingIOError` where another transfer is at it, `FileExistsError` where it is something else.
+        """
+        try:
+            self._fd = self._reopen(self._part)
+            self._map = self._reopen(self._part + ".bitmap")
+        except FileNotFoundError:
+            if self._fd >= 0:
+                raise FileExistsError from None
+            return False
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        there = os.fstat(self._fd)
+        self._check_room(self._size - min(self._size, there.st_blocks * 512))
+        told = os.pread(self._map, len(self._bitmap), 0)
+        self._bitmap[: len(told)] = told
+        return True
+
+    def _reopen(self, name: str) -> int:
+        try:
+            fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._folder)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise FileExistsError from error  # a symbolic link, a folder, someone else's
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid != os.geteuid():
+            os.close(fd)
+            raise FileExistsError
+        return fd
+
+    def _check_room(self, needed: int) -> None:
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize
-        if free < self._size:
-            raise TransferError(f"not enough room on the disk: {self._size:,} bytes needed, {free:,} free")
+        if free < needed:
+            raise TransferError(f"not enough room on the disk: {needed:,} bytes needed, {free:,} free")
 
     def _create(self, name: str) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         return os.open(name, flags, 0o666, dir_fd=self._folder)
+
+    def blocks_there(self) -> tuple[int, int]:
+        """Return how many blocks from the first on are there, and which of those behind, bit n for the nth."""
+        rest = self._bitmap.lstrip(b"\xff")
+        ones = (~rest[0] & (rest[0] + 1)).bit_length() - 1 if rest else 0
+        blocks = block_count(self._size)
+        prefix = min(blocks, 8 * (len(self._bitmap) - len(rest)) + ones)
+        behind = int.from_bytes(rest[:_AHEAD_BYTES], "little") >> ones
+        return prefix, behind & ((1 << min(blocks - prefix, 8 * _AHEAD_BYTES)) - 1)
 
     def write_block(self, index: int, data: memoryview) -> None:
         """Write block `index`, and note in the bitmap that it is there."""
@@ -226,29 +310,61 @@ class ArrivingFile:
 
     def discard(self) -> None:
         """Remove what is there. Never raises: it is called when something has failed already."""
-        if self._folder < 0:
-            return
         for fd, name in ((self._fd, self._part), (self._map, self._part + ".bitmap")):
             if fd >= 0:
                 with suppress(OSError):
                     os.unlink(name, dir_fd=self._folder)
         self._close()
 
+    def keep(self) -> None:
+        """Leave what is there for a later transfer of the same file. Never raises."""
+        self._close()
+
     def _close(self) -> None:
-        for fd in (self._fd, self._map, self._folder):
+        self._close_files()
+        if self._folder >= 0:
+            os.close(self._folder)
+        self._folder = -1
+
+    def _close_files(self) -> None:
+        for fd in (self._fd, self._map):
             if fd >= 0:
                 os.close(fd)
-        self._fd = self._map = self._folder = -1
+        self._fd = self._map = -1
 
 
-def _open_folder(directory: Path) -> int:
+def _open_folder(directory: Path, folders: list[str]) -> int:
+    """Open `directory`, then the folders one inside the other; make what is missing, and follow no link in there."""
+    shown = directory
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileExistsError as error:
-        raise TransferError(f"the download folder {directory} is no folder") from error
+        inner = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for folder in folders:
+            outer, shown = inner, shown / folder
+            try:
+                with suppress(FileExistsError):
+                    os.mkdir(folder, dir_fd=outer)
+                inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=outer)
+            finally:
+                os.close(outer)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise TransferError(f"the download folder {shown} is no folder") from error
     except OSError as error:
-        raise TransferError(f"cannot use the download folder {directory}: {os.strerror(error.errno or 0)}") from error
+        raise TransferError(f"cannot use the download folder {shown}: {os.strerror(error.errno or 0)}") from error
+    return inner
+
+
+def remove_old_parts(directory: str, before: float) -> None:
+    """Remove what broken transfers have left in `directory` and below and was not touched since `before` (Unix time).
+
+    Only pairs of a part and its bitmap are, which nothing but a transfer makes. Never raises.
+    """
+    for part in Path(directory).rglob("*.part"):
+        bitmap = part.with_name(part.name + ".bitmap")
+        with suppress(OSError):
+            if _PART.fullmatch(part.name) and bitmap.is_file() and part.lstat().st_mtime < before:
+                part.unlink()
+                bitmap.unlink()
 
 
 def _write(fd: int, data: memoryview, offset: int) -> None:

@@ -35,6 +35,10 @@ class Sink(Protocol):
         """Fill `into` with what was kept as block `index`."""
         ...
 
+    def blocks_there(self) -> tuple[int, int]:
+        """Return what is left of an earlier try: how many blocks from the first on, and a mask of those behind."""
+        ...
+
     def start_over(self) -> None:
         """Forget all blocks."""
         ...
@@ -45,6 +49,10 @@ class Sink(Protocol):
 
     def discard(self) -> None:
         """Remove what is there of the file. Never raises."""
+        ...
+
+    def keep(self) -> None:
+        """Leave what is there for a later try. Never raises."""
         ...
 
 

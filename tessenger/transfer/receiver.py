@@ -55,7 +55,50 @@ class ReceiveSession(Session):
         self._unacknowledged = 0
         self._again_at = NEVER
         self._begin(0)
-        self._handlers |= {Kind.FIN: self._on_fin, Kind.PING: self._on_ping}
+        self._have_at = NEVER
+        self._digest_there = b""
+        self._take_up()
+        self._handlers |= {Kind.FIN: self._on_fin, Kind.PING: self._on_ping, Kind.RESUMED: self._on_resumed}
+
+    def _take_up(self) -> None:
+        """Go on behind what is there from an earlier try, if the sender finds that it is of the same file."""
+        prefix, ahead = self._sink.blocks_there()
+        self._there = prefix
+        if not prefix:
+            if ahead:
+                self._sink.start_over()  # without a beginning there is nothing to recognise the file by
+            return
+        self._resumes = True
+        self._cumulative, self._ahead = prefix, ahead & ((1 << WINDOW) - 1)
+        self.done = self._bytes_there()
+        self._have_at = 0.0
+
+    def _bytes_there(self) -> int:
+        ahead = [self._cumulative + n for n in range(self._ahead.bit_length()) if self._ahead >> n & 1]
+        return min(self._cumulative * BLOCK, self.size) + sum(block_length(self.size, block) for block in ahead)
+
+    @property
+    def _awaits_verdict(self) -> bool:
+        """Whether the sender has not said yet if the file is the same as before."""
+        return self._have_at != NEVER
+
+    def _on_resumed(self, body: bytes, address: Address, now: float) -> None:
+        same = packets.decode_flag(body)
+        if not self._awaits_verdict or self.outcome is not None:
+            return
+        self._have_at = NEVER
+        self._progressed(now)
+        if same:
+            self.resumed_from = self.done
+            self._ack_at = now
+            return
+        try:
+            self._sink.start_over()
+        except TransferError as error:
+            self._fail(str(error), now, tell=str(error))
+            return
+        self.started_over = True
+        self._begin(0)
 
     def _begin(self, attempt: int) -> None:
         self._attempt = attempt
@@ -100,7 +143,12 @@ class ReceiveSession(Session):
     ) -> None:
         """Take `count` segments of one block."""
         cut = flags & CUT_MASK
-        if self._aead is None or flags >> ATTEMPT_SHIFT != self._attempt & 1 or cut >= len(CUTS):
+        if (
+            self._aead is None
+            or self._awaits_verdict
+            or flags >> ATTEMPT_SHIFT != self._attempt & 1
+            or cut >= len(CUTS)
+        ):
             return
         if self._again_at != NEVER:
             self._again_at = NEVER
@@ -170,7 +218,10 @@ class ReceiveSession(Session):
             self._sink.read_block(self._hashed, block)
             self._hasher.update(block)
             self._hashed += 1
-        if self._fin is None or self._hashed < self._blocks:
+        if self._awaits_verdict and self._hashed == self._there:
+            self._digest_there = self._hasher.digest()
+            self._have_at = 0.0
+        if self._fin is None or self._hashed < self._blocks or self._awaits_verdict:
             return
         if self._hasher.digest() == self._fin.digest:
             path = self._sink.finish()
@@ -179,6 +230,7 @@ class ReceiveSession(Session):
             self._complete(path, now, self._settings.stall_seconds, (Kind.DONE, body))
         elif self._attempt == 0:
             self._sink.start_over()
+            self.started_over = True
             self._begin(1)
             self._aead = self._keys.blocks(self._attempt, self._cipher)
             self._again_at = now
@@ -190,7 +242,7 @@ class ReceiveSession(Session):
         fin = packets.decode_fin(body)
         if self.outcome is not None:
             self._say_farewell(now)
-        elif fin.attempt == self._attempt and self._aead is not None:
+        elif fin.attempt == self._attempt and self._aead is not None and not self._awaits_verdict:
             if fin.size != self.size:
                 raise PacketError("a file of another size than offered")
             self._again_at = NEVER
@@ -204,8 +256,11 @@ class ReceiveSession(Session):
         except TransferError as error:
             self._fail(str(error), now, tell=str(error))
 
-    def _clean_up(self) -> None:
-        self._sink.discard()
+    def _clean_up(self, *, keep: bool) -> None:
+        if keep and self.done:
+            self._sink.keep()
+        else:
+            self._sink.discard()
 
     # ---- control, time ----
 
@@ -224,8 +279,11 @@ class ReceiveSession(Session):
 
     def datagrams_to_send(self, now: float) -> list[Train]:
         """Return acknowledgements and answers that are due."""
-        if self.path is not None and self.outcome is None and (now >= self._ack_at or now >= self._keepalive_at):
-            self._acknowledge(now)
+        if self.path is not None and self.outcome is None:
+            if self._awaits_verdict:
+                self._say_what_is_there(now)
+            elif now >= self._ack_at or now >= self._keepalive_at:
+                self._acknowledge(now)
         return super().datagrams_to_send(now)
 
     def next_timer(self) -> float:
@@ -234,7 +292,11 @@ class ReceiveSession(Session):
             return super().next_timer()
         if self._hashed < self._cumulative:
             return 0.0
-        ours = NEVER if self.path is None else min(self._ack_at, self._keepalive_at, self._again_at)
+        ours = min(self._ack_at, self._keepalive_at, self._again_at)
+        if self._awaits_verdict:
+            ours = self._have_at
+        if self.path is None:
+            ours = NEVER
         return min(super().next_timer(), ours)
 
     def handle_timer(self, now: float) -> None:
@@ -245,6 +307,18 @@ class ReceiveSession(Session):
         if self.outcome is None and now >= self._again_at:
             self._again_at = now + KEEPALIVE
             self._send(Kind.AGAIN, packets.encode_attempt(self._attempt))
+
+    def _say_what_is_there(self, now: float) -> None:
+        """Say which blocks are there from an earlier try, until the sender has an answer to that."""
+        if now < self._have_at:
+            return
+        self._have_at = now + KEEPALIVE
+        if self._hashed < self._there:
+            self._progressed(now)
+            self._send(Kind.CHECKING, packets.encode_blocks(self._hashed))
+        else:
+            have = packets.Have(self._there, self._digest_there, self._ahead)
+            self._send(Kind.HAVE, packets.encode_have(have))
 
     def _acknowledge(self, now: float) -> None:
         idle = self._unacknowledged == 0

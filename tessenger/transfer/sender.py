@@ -10,6 +10,7 @@ from tessenger.transfer.keys import Binding, TransferKeys
 from tessenger.transfer.packets import CONTROL_HEADER, Fin, Kind, PacketError
 from tessenger.transfer.path_mtu import PathMtu
 from tessenger.transfer.ports import Address, Source, Train
+from tessenger.transfer.prefix import PrefixCheck
 from tessenger.transfer.recovery import Recovery, Sample
 from tessenger.transfer.session import CLOSE_SECONDS, NEVER, WINDOW, Peer, Session, Settings
 from tessenger.transfer.window import SendWindow, Slot
@@ -37,6 +38,7 @@ class SendSession(Session):
         self._next_send = now
         self._rate_limit = settings.rate_limit
         self._train = 0
+        self._check: PrefixCheck | None = None
         self._begin(0)
         self._new_path(0.1, now)
         self._handlers |= {
@@ -44,6 +46,7 @@ class SendSession(Session):
             Kind.PROBED: self._on_probed,
             Kind.DONE: self._on_done,
             Kind.AGAIN: self._on_again,
+            Kind.HAVE: self._on_have,
         }
 
     def _begin(self, attempt: int) -> None:
@@ -115,10 +118,46 @@ class SendSession(Session):
             self._complete("", now, CLOSE_SECONDS, None)
         self._send(Kind.BYE)
 
+    def _on_have(self, body: bytes, address: Address, now: float) -> None:
+        if self.outcome is not None or self.path is None or not self._awaits_have:
+            return
+        if self._check is None:
+            self._check = PrefixCheck(packets.decode_have(body), self._source, self.size, now)
+        elif self._check.same is not None:
+            self._send(Kind.RESUMED, packets.encode_flag(self._check.same))
+
+    @property
+    def _awaits_have(self) -> bool:
+        """Whether the receiver has blocks of an earlier try."""
+        return self.peer_hello is not None and self.peer_hello.resumes
+
+    @property
+    def _is_checking(self) -> bool:
+        """Whether it is not known yet what is to be sent."""
+        return self._awaits_have and (self._check is None or self._check.same is None)
+
+    def _go_on_checking(self, now: float) -> None:
+        check = self._check
+        if check is None or check.same is not None:
+            return
+        if check.step(now):
+            self._send(Kind.CHECKING, packets.encode_blocks(check.checked))
+        self._progressed(now)
+        if check.same is None:
+            return
+        if check.same:
+            self._window.resume(check.have.prefix, check.have.ahead, check.hasher)
+            self.done = self.resumed_from = self._window.acknowledged
+        else:
+            self.started_over = True
+        self._next_send = now
+        self._send(Kind.RESUMED, packets.encode_flag(check.same))
+
     def _on_again(self, body: bytes, address: Address, now: float) -> None:
         attempt = packets.decode_attempt(body)
         if self.outcome is None and self._fin and attempt == self._attempt + 1 == 1:
             self._begin(attempt)
+            self.started_over = True
             self.recovery.forget()
 
     # ---- sending ----
@@ -129,6 +168,11 @@ class SendSession(Session):
             return super().datagrams_to_send(now)
         trains: list[Train] = []
         try:
+            if self._is_checking:
+                self._go_on_checking(now)
+            if self._is_checking:
+                return super().datagrams_to_send(now)
+            self._window.skip()
             while len(trains) < TRAINS_AT_ONCE and now >= self._next_send and self._has_room():
                 train = self._next_train(now)
                 if train is None:
@@ -210,6 +254,10 @@ class SendSession(Session):
         """Return when something is due."""
         if self.outcome is not None or self.path is None:
             return super().next_timer()
+        if self._is_checking:
+            return super().next_timer() if self._check is None else 0.0
+        if self._window.skips:
+            return 0.0
         recovery = self.recovery
         ours = min(recovery.reorder_at, recovery.probe_at, self._mtu.due_at, self._fin_at)
         if self._has_room() and (self._window.has_lost or self._current or self._window.can_open):

@@ -65,10 +65,15 @@ class Session:
         self.outcome: Outcome | None = None
         self.over = False
         """Nothing more is to be sent or heard: the session can be dropped."""
+        self.resumed_from = 0
+        """Bytes that were there from an earlier try."""
+        self.started_over = False
+        """Whether what was there turned out to be of another file, and all of it is sent."""
         self.path: Address | None = None
         """Where the peer is; None until the handshake is complete."""
         self.peer_hello: Hello | None = None
         self._keys = keys
+        self._resumes = False
         self._peer = peer
         self._settings = settings
         self._control = ControlChannel(binding.session, keys)
@@ -90,6 +95,8 @@ class Session:
             Kind.RESPONSE: self._on_response,
             Kind.PROBE: self._on_probe,
             Kind.ABORT: self._on_abort,
+            Kind.LEAVE: self._on_leave,
+            Kind.CHECKING: self._on_checking,
             Kind.BYE: self._on_bye,
         }
 
@@ -147,9 +154,9 @@ class Session:
             if self._hello_source != self._peer.address:
                 self._send_hello(self._hello_source)
 
-    def abort(self, reason: str, now: float) -> None:
-        """Give up; the peer is told `reason`."""
-        self._fail(reason, now, tell=reason)
+    def abort(self, reason: str, now: float, *, keep: bool = False) -> None:
+        """Give up; the peer is told `reason`. With `keep` the transfer can be resumed later."""
+        self._fail(reason, now, tell=reason, keep=keep)
 
     # ---- for the two ends ----
 
@@ -167,8 +174,8 @@ class Session:
     def _path_moved(self, now: float) -> None:
         """Note that the peer has another address now."""
 
-    def _clean_up(self) -> None:
-        """Let go of what is no longer needed after a failure."""
+    def _clean_up(self, *, keep: bool) -> None:
+        """Let go of what is no longer needed after a failure; `keep` what a later try can go on from."""
 
     def _send(self, kind: Kind, body: bytes = b"", to: Address | None = None) -> None:
         address = to or self.path or self._hello_source
@@ -178,13 +185,14 @@ class Session:
     def _progressed(self, now: float) -> None:
         self._progress_at = now
 
-    def _fail(self, reason: str, now: float, tell: str = "") -> None:
+    def _fail(self, reason: str, now: float, tell: str = "", *, keep: bool = False) -> None:
         """End without a file. `tell`: what the peer is told, where that is of use."""
         if self.outcome is not None:
             return
         self.outcome = Outcome("", reason)
-        self._clean_up()
-        self._close(now, CLOSE_SECONDS, (Kind.ABORT, packets.encode_reason(tell)) if tell else None)
+        self._clean_up(keep=keep)
+        farewell = Kind.LEAVE if keep else Kind.ABORT
+        self._close(now, CLOSE_SECONDS, (farewell, packets.encode_reason(tell)) if tell else None)
 
     def _complete(self, path: str, now: float, seconds: float, farewell: tuple[Kind, bytes] | None) -> None:
         self.outcome = Outcome(path, "")
@@ -250,7 +258,9 @@ class Session:
             echo = self.peer_hello.token if self.peer_hello else NO_ECHO
         settings = self._settings
         settled = self.path is not None
-        hello = Hello(packets.VERSION, settings.cipher, settled, settings.receive_buffer, WINDOW, self._token, echo)
+        hello = Hello(
+            packets.VERSION, settings.cipher, settled, settings.receive_buffer, WINDOW, self._token, echo, self._resumes
+        )
         self._send(Kind.HELLO, packets.encode_hello(hello), to)
 
     def _challenge(self, address: Address, now: float) -> None:
@@ -277,10 +287,16 @@ class Session:
         length = len(body) + packets.CONTROL_HEADER.size + 16
         self._send(Kind.PROBED, packets.encode_length(length), address)
 
-    def _on_abort(self, body: bytes, address: Address, now: float) -> None:
+    def _on_abort(self, body: bytes, address: Address, now: float, *, keep: bool = False) -> None:
         reason = packets.decode_reason(body) or "no reason given"
-        self._fail(f"{self._peer.user}: {reason}", now)
+        self._fail(f"{self._peer.user}: {reason}", now, keep=keep)
         self._send(Kind.BYE, to=address)
+
+    def _on_leave(self, body: bytes, address: Address, now: float) -> None:
+        self._on_abort(body, address, now, keep=True)
+
+    def _on_checking(self, body: bytes, address: Address, now: float) -> None:
+        self._progressed(now)
 
     def _on_bye(self, body: bytes, address: Address, now: float) -> None:
         if self.outcome is not None:
@@ -294,7 +310,7 @@ class Session:
             reason = f"no answer from {self._peer.user} for {seconds}; UDP may be blocked on the way"
         else:
             reason = f"no progress for {seconds}"
-        self._fail(reason, now, tell=f"no progress for {seconds}")
+        self._fail(reason, now, tell=f"no progress for {seconds}", keep=True)
 
     def _new_token(self) -> bytes:
         """Return eight bytes that nobody else can know, the peer neither."""

@@ -24,6 +24,9 @@ from tessenger.transfer.ports import Buffer, Source
 MAX_SLOTS = 512
 """Blocks of ciphertext that are kept at most: 30 MiB."""
 
+SKIP_AT_ONCE = 64
+"""Blocks that are hashed without being sent in one go."""
+
 _REPEATED = [bytes([value]) * 64 for value in range(256)]
 
 
@@ -115,6 +118,7 @@ class SendWindow:
         self._lost: dict[Slot, None] = {}
         self.blocks = block_count(binding.size)
         self._next = 0
+        self._there: set[int] = set()  # blocks from `_next` on that the receiver has from an earlier try
         self._cumulative = 0
         self.acknowledged = 0
         """Bytes of the file in blocks that the receiver has."""
@@ -127,11 +131,37 @@ class SendWindow:
     @property
     def can_open(self) -> bool:
         """Whether another block can be read and sealed now."""
+        if self._there and self._next in self._there:
+            return False
         return self._next < min(self.blocks, self._cumulative + self.limit) and len(self._slots) < MAX_SLOTS
 
     def digest(self) -> bytes:
         """Return the hash of all that was read."""
         return self._hasher.digest()
+
+    def resume(self, prefix: int, ahead: int, hasher: blake3) -> None:
+        """Send only what the receiver has not: it has the blocks below `prefix`, which `hasher` took, and `ahead`."""
+        self._hasher = hasher
+        self._next = self._cumulative = prefix
+        self._there = {prefix + n for n in range(ahead.bit_length()) if ahead >> n & 1 and prefix + n < self.blocks}
+        self.acknowledged = sum(block_length(self._size, block) for block in self._there)
+        self.acknowledged += min(prefix * BLOCK, self._size)
+
+    @property
+    def skips(self) -> bool:
+        """Whether the next block is there already, and only to be hashed."""
+        return self._next in self._there
+
+    def skip(self) -> None:
+        """Hash blocks that are there already. Raises `TransferError` where they cannot be read."""
+        for _ in range(SKIP_AT_ONCE):
+            if not self.skips:
+                return
+            plain = self._plain[: block_length(self._size, self._next)]
+            self._source.read_block(self._next, plain)
+            self._hasher.update(plain)
+            self._there.discard(self._next)
+            self._next += 1
 
     def open_block(self, cut: int) -> Slot:
         """Read the next block and seal it. Raises `TransferError` where it cannot be read."""
@@ -163,7 +193,10 @@ class SendWindow:
         Late is what came although it was thought lost, before its repeat can have come, `newest` being the newest
         train that did. Infinity if nothing was late.
         """
-        if ack.cumulative > self._next:
+        sent = self._next
+        while sent < ack.cumulative and sent in self._there:
+            sent += 1
+        if ack.cumulative > sent:
             raise PacketError("an acknowledgement of what was not sent")
         gained, late = 0, float("inf")
         arrived = [*range(self._cumulative, ack.cumulative)]

@@ -18,6 +18,7 @@ from tessenger.client.receiver_messages import Abort, Failed, Opened, OpenFile, 
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.receiver_process import ReceiverProcess
 from tessenger.errors import TransferError
+from tessenger.transfer.paths import file_id
 from tests.support.udp_process import LOOPBACK, hand_over, names, offer, running, together, write
 
 
@@ -82,7 +83,8 @@ def test_names_of_liars(tmp_path: Path, name: str, landed: str) -> None:
             transfer = await offer(sender, receiver, write(tmp_path / "x.mp4", 10), name=name)
             # The sender's process derives its keys from the true name, so nothing may pass; the part's name tells.
             parts = names(tmp_path / "b")
-            assert parts == [f"{landed}.{transfer}.part", f"{landed}.{transfer}.part.bitmap"]
+            part = f"{landed}.{file_id('aaa', name, 10)}.part"
+            assert parts == [part, f"{part}.bitmap"]
             receiver.process.send(Abort(transfer, "enough"))
             assert (await receiver.hears(transfer, Failed)).reason == "enough"
             assert names(tmp_path / "b") == []
@@ -196,13 +198,14 @@ async def test_receiver_killed(tmp_path: Path) -> None:
 
 @together
 async def test_orderly_end_is_told(tmp_path: Path) -> None:
-    """A client that ends in mid-transfer tells its peer, and leaves no part."""
+    """A client that ends in mid-transfer tells its peer, and leaves the part, to be resumed."""
     async with running(tmp_path / "a", rate_limit=2e6) as sender:
         async with running(tmp_path / "b") as receiver:
             transfer = await offer(sender, receiver, write(tmp_path / "x.mp4", 20_000_000))
             await receiver.moves(transfer)
         assert (await sender.hears(transfer, Failed)).reason == "bbb: signed out"
-        assert names(tmp_path / "b") == []
+        part = f"x.mp4.{file_id('aaa', 'x.mp4', 20_000_000)}.part"
+        assert names(tmp_path / "b") == [part, f"{part}.bitmap"]
 
 
 @together

@@ -53,7 +53,7 @@ class MemorySink:
         self.spoil = spoil
         self.blocks: dict[int, bytes] = {}
         self.writes: list[int] = []
-        self.finished = self.discarded = False
+        self.finished = self.discarded = self.kept = False
         self.starts_over = 0
 
     def write_block(self, index: int, data: memoryview) -> None:
@@ -70,6 +70,13 @@ class MemorySink:
         """Give back what was kept."""
         into[:] = self.blocks[index]
 
+    def blocks_there(self) -> tuple[int, int]:
+        """Return which blocks an earlier try has left."""
+        prefix = 0
+        while prefix in self.blocks:
+            prefix += 1
+        return prefix, sum(1 << (index - prefix) for index in self.blocks if index > prefix)
+
     def start_over(self) -> None:
         """Forget all blocks."""
         self.starts_over += 1
@@ -83,6 +90,10 @@ class MemorySink:
     def discard(self) -> None:
         """Note that the file is given up."""
         self.discarded = True
+
+    def keep(self) -> None:
+        """Note that what is there stays for a later try."""
+        self.kept = True
 
     @property
     def content(self) -> bytes:

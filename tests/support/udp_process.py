@@ -61,6 +61,11 @@ class Client:
         assert message is not None
         return message
 
+    async def waits_for(self, condition: Callable[[], bool]) -> None:
+        """Return once something that was said makes `condition` true."""
+        async with self._changed, asyncio.timeout(DEADLINE):
+            await self._changed.wait_for(condition)
+
     async def moves(self, transfer: str) -> None:
         """Return once some of the file is known to have arrived."""
         async with self._changed:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tessenger.errors import TransferError
 from tessenger.transfer.blocks import BLOCK
-from tessenger.transfer.paths import ArrivingFile, SourceFile, clean_name
+from tessenger.transfer.paths import ArrivingFile, SourceFile, clean_name, file_id, remove_old_parts
 
 ID = "00112233445566aa"
 
@@ -135,14 +135,16 @@ def test_names_of_255_bytes_and_their_numbers(tmp_path: Path) -> None:
 
 
 def test_part_is_no_symbolic_link(tmp_path: Path) -> None:
-    """A link that waits under the name of the part is not followed: it is a failure, and its target stays."""
+    """A link that waits under the name of the part is not followed: another name is taken, and its target stays."""
     target = tmp_path / "target"
     target.write_bytes(b"precious")
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / f"x.mp4.{ID}.part").symlink_to(target)
-    with pytest.raises(TransferError, match="cannot write to"):
-        ArrivingFile(str(folder), "x.mp4", ID, 3)
+    arriving = ArrivingFile(str(folder), "x.mp4", ID, 3)
+    assert _names(folder) == [f"x.mp4.{ID}-1.part", f"x.mp4.{ID}-1.part.bitmap", f"x.mp4.{ID}.part"]
+    arriving.write_block(0, memoryview(b"abc"))
+    arriving.discard()
     assert target.read_bytes() == b"precious"
 
 
@@ -248,3 +250,88 @@ def test_source_that_changes(tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="was deleted"):
         source.check_unchanged()
     source.close()
+
+
+def test_part_is_taken_up(tmp_path: Path) -> None:
+    """What a broken transfer has left is there for the next one of the same id, and for it alone at one time."""
+    size = 20 * BLOCK
+    block = memoryview(os.urandom(BLOCK))
+    first = ArrivingFile(str(tmp_path), "x.mp4", ID, size)
+    assert first.blocks_there() == (0, 0)
+    for index in (*range(11), 12, 19):
+        first.write_block(index, block)
+    at_once = ArrivingFile(str(tmp_path), "x.mp4", ID, size)
+    assert at_once.blocks_there() == (0, 0)
+    at_once.discard()
+    first.keep()
+    second = ArrivingFile(str(tmp_path), "x.mp4", ID, size)
+    assert second.blocks_there() == (11, 0b100000010)
+    for index in (11, *range(13, 19)):
+        second.write_block(index, block)
+    second.keep()
+    third = ArrivingFile(str(tmp_path), "x.mp4", ID, size)
+    assert third.blocks_there() == (20, 0)
+    assert Path(third.finish()).read_bytes() == bytes(block) * 20
+    assert _names(tmp_path) == ["x.mp4"]
+
+
+def test_part_of_someone_else_is_not_taken_up(tmp_path: Path) -> None:
+    """A part that has another name on the disk, or no bitmap, is left alone."""
+    arriving = ArrivingFile(str(tmp_path), "x.mp4", ID, 3)
+    arriving.write_block(0, memoryview(b"abc"))
+    arriving.keep()
+    part = tmp_path / f"x.mp4.{ID}.part"
+    os.link(part, tmp_path / "precious")
+    other = ArrivingFile(str(tmp_path), "x.mp4", ID, 3)
+    assert other.blocks_there() == (0, 0)
+    other.write_block(0, memoryview(b"def"))
+    other.discard()
+    assert part.read_bytes() == b"abc"
+
+
+def test_ids_of_files() -> None:
+    """The same file of the same person has the same id, and any other has another."""
+    assert file_id("aaa", "x", 1) == file_id("AAA", "x", 1)
+    assert len({file_id(*each) for each in (("a", "x", 1), ("b", "x", 1), ("a", "y", 1), ("a", "x", 2))}) == 4
+
+
+def test_old_parts_are_removed(tmp_path: Path) -> None:
+    """Parts that nobody came back for go after a time, and nothing else does."""
+    for name in ("old", "new"):
+        arriving = ArrivingFile(str(tmp_path), f"folder/{name}", ID, 3)
+        arriving.write_block(0, memoryview(b"abc"))
+        arriving.keep()
+    for name in (f"film.{ID}.part", "film.part", "film.part.bitmap"):
+        (tmp_path / name).write_bytes(b"precious")
+        os.utime(tmp_path / name, (0, 0))
+    os.utime(tmp_path / "folder" / f"old.{ID}.part", (0, 0))
+    remove_old_parts(str(tmp_path), 1_000.0)
+    assert _names(tmp_path / "folder") == [f"new.{ID}.part", f"new.{ID}.part.bitmap"]
+    assert _names(tmp_path) == [f"film.{ID}.part", "film.part", "film.part.bitmap", "folder"]
+
+
+@pytest.mark.parametrize(("name", "landed"), [
+    ("holiday/day 1/x.mp4", "holiday/day 1/x.mp4"),
+    ("../../x.mp4", "x.mp4"),
+    ("/etc/passwd", "etc/passwd"),
+    ("a/../../b/./x.mp4", "a/b/x.mp4"),
+    ("CON/.git/..\\x.mp4", "_CON/git/x.mp4"),
+    ("a\u202e/b\x00/x\x1b.mp4", "a_/b_/x_.mp4"),
+    ("..", "file"),
+    ("", "file"),
+    ("/".join("abcdefghij" * 10), "/".join(("abcdefghij" * 10)[-33:])),
+])  # fmt: skip
+def test_folders_stay_below(tmp_path: Path, name: str, landed: str) -> None:
+    """A file that comes in folders lands in folders of that name below the download folder, never elsewhere."""
+    arriving = ArrivingFile(str(tmp_path), name, ID, 0)
+    assert arriving.finish() == str(tmp_path / landed)
+
+
+def test_folder_that_is_a_link(tmp_path: Path) -> None:
+    """A link in the download folder is not followed to where a peer's folder would land."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "downloads" / "holiday").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(TransferError, match="is no folder"):
+        ArrivingFile(str(tmp_path / "downloads"), "holiday/x.mp4", ID, 0)
+    assert _names(tmp_path / "elsewhere") == []

@@ -384,6 +384,96 @@ def test_address_is_not_taken_without_proof() -> None:
     assert ends.sender.path == RECEIVER
 
 
+# ---- resuming ----
+
+
+def _break_off(data: bytes, weather: Weather, share: float, *, who: str = "nobody") -> MemorySink:
+    """Run a transfer until a share of it has arrived; return what the receiver has then."""
+    ends = pair(data, UdpPath(weather, seed=3))
+    ends.path.run(lambda: ends.receiver.done >= share * len(data))
+    if who != "nobody":
+        end = ends.sender if who == "sender" else ends.receiver
+        end.abort("signed out", ends.path.now, keep=True)
+        ends.path.run()
+        assert ends.sink.kept
+    assert not ends.sink.discarded
+    sink = MemorySink(len(data))
+    sink.blocks = dict(ends.sink.blocks)
+    return sink
+
+
+@pytest.mark.parametrize("who", ["nobody", "sender", "receiver"])
+@pytest.mark.parametrize("weather", [Weather(rate=5e6), Weather(rate=5e6, loss=0.1)], ids=["clean", "lossy"])
+def test_only_what_is_missing_is_sent(who: str, weather: Weather) -> None:
+    """Whoever broke off, and with or without a word: the next try sends the missing blocks, under fresh keys."""
+    data = _bytes(10_000_000)
+    sink = _break_off(data, weather, 0.6, who=who)
+    there = set(sink.blocks)
+    ends = pair(data, UdpPath(weather, seed=4), sink=sink)
+    ends.path.keep_sent = True
+    _arrives(ends)
+    assert set(sink.writes).isdisjoint(there)
+    sent = {int.from_bytes(each[8:12]) for each in ends.path.sent[True] if not each[17] & CONTROL}
+    assert sent == set(range(len(sink.blocks))) - there
+    assert (
+        ends.sender.resumed_from
+        == ends.receiver.resumed_from
+        == sum(min(BLOCK, len(data) - block * BLOCK) for block in there)
+    )
+
+
+def test_changed_source_starts_over() -> None:
+    """Where the beginning differs from what is there, all of it is sent again, and both sides know."""
+    data = _bytes(3_000_000)
+    sink = _break_off(data, Weather(rate=5e6), 0.6)
+    changed = b"?" + data[1:]
+    ends = pair(changed, UdpPath(Weather(rate=5e6)), sink=sink)
+    _arrives(ends)
+    assert ends.sender.started_over
+    assert ends.receiver.started_over
+    assert sink.starts_over == 1
+
+
+def test_change_behind_the_beginning_starts_over() -> None:
+    """A change in blocks that came out of order is found by the whole file's hash, and all of it is sent again."""
+    data = _bytes(3_000_000)
+    sink = _break_off(data, Weather(rate=5e6), 0.6)
+    del sink.blocks[2]
+    changed = data[: 5 * BLOCK] + b"?" + data[5 * BLOCK + 1 :]
+    ends = pair(changed, UdpPath(Weather(rate=5e6)), sink=sink)
+    _arrives(ends)
+    assert ends.sender.started_over
+    assert ends.receiver.started_over
+
+
+@pytest.mark.parametrize("kind", [Kind.HAVE, Kind.RESUMED, Kind.CHECKING])
+def test_words_about_resuming_lost(kind: Kind) -> None:
+    """Whichever word about what is there is lost five times, the transfer goes on where it was."""
+    data = _bytes(8_000_000)
+    ends = pair(data, UdpPath(), sink=_break_off(data, Weather(rate=5e6), 0.9))
+    lost = 0
+
+    def drop(to_receiver: bool, datagram: bytes) -> bool:
+        nonlocal lost
+        if datagram[17] & CONTROL and datagram[16] == kind and lost < 5:
+            lost += 1
+            return True
+        return False
+
+    ends.path.drop = drop
+    _arrives(ends)
+    assert ends.sender.resumed_from == ends.receiver.resumed_from > 0
+
+
+def test_everything_is_there_already() -> None:
+    """A try that broke off before the very last word sends nothing but words the next time."""
+    data = _bytes(1_000_000)
+    sink = _break_off(data, Weather(), 1.0)
+    ends = pair(data, UdpPath(), sink=sink)
+    _arrives(ends)
+    assert sink.writes == []
+
+
 # ---- the end ----
 
 
