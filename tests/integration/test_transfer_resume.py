@@ -97,10 +97,10 @@ def test_killed_client(tmp_path: Path, killed: str) -> None:
     with running_server(tmp_path / "server") as server:
         clients = {name: PipedClient(server.port, homes[name], command=CLIENT, env=env) for name in homes}
         other = "bbb" if killed == "aaa" else "aaa"
-        with clients["aaa"] as sender, clients["bbb"] as receiver:
+        with clients["aaa"], clients["bbb"]:
             for name, client in clients.items():
                 client.sign_in(name)
-            sender.type("p2pvideo bbb x.mp4")
+            clients["aaa"].type("p2pvideo bbb x.mp4")
             _wait_for_size(homes["bbb"] / "downloads", 0.6 * SIZE)
             victim = clients[killed].process
             for pid in (*[pid for pid in children_of(victim.pid) if "udp" in title_of(pid)], victim.pid):
