@@ -58,6 +58,7 @@ class LimitsSection(Struct, frozen=True, forbid_unknown_fields=True):
     line_bytes: Annotated[int, Meta(ge=1_024, le=65_536)] = 65_536
     text_bytes: Annotated[int, Meta(ge=1, le=60_000)] = 49_152
     queue_bytes: Annotated[int, Meta(ge=65_536)] = 4_194_304
+    feed_bytes: Annotated[int, Meta(ge=1_048_576)] = 67_108_864
     login_seconds: Annotated[float, Meta(ge=1)] = 60
     bad_lines: Annotated[int, Meta(ge=1)] = 10
 

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 LINGER_SECONDS = 5.0
 """How long a connection that is closed may take to read its last lines."""
 
+MAX_HELD_BYTES = 1_048_576
+"""Bytes of requests that may wait behind one that is under way; above it the connection is not read."""
+
 
 class ClientConnection(asyncio.Protocol):
     """A client, from the accepted socket to its end."""
 
     __slots__ = (
-        "_allowance", "_allowance_at", "_bad_lines", "_closing", "_deadline", "_door", "_paused", "_reader",
+        "_allowance", "_allowance_at", "_bad_lines", "_closing", "_deadline", "_door", "_held", "_paused", "_reader",
         "_refusal", "_transport", "address", "link",
     )  # fmt: skip
 
@@ -33,6 +36,7 @@ class ClientConnection(asyncio.Protocol):
         self._refusal = refusal
         self._reader = LineReader(door.limits.line_bytes)
         self._bad_lines = 0
+        self._held = 0
         self._paused = 0
         self._closing = False
         self._allowance = float(door.limits.burst)
@@ -72,7 +76,8 @@ class ClientConnection(asyncio.Protocol):
             hub.hang_up(self.link, "too_many_bad_lines", words.TOO_MANY_BAD_LINES.format(count=self._bad_lines))
             return
         self._take_allowance(len(lines))
-        if self.link.full or self._door.log.full:
+        self._held = self._held + len(data) if self.link.waiting else 0
+        if self.link.full or self._held > MAX_HELD_BYTES or self._door.log.full:
             self.throttle()
 
     def eof_received(self) -> bool:
@@ -106,6 +111,9 @@ class ClientConnection(asyncio.Protocol):
         self._pause()
 
     def _go_on(self) -> None:
+        if self._door.log.full:
+            self.link.throttled = True  # until the log is drained, whatever this client was answered meanwhile
+            return
         self._door.throttled.discard(self)
         self._resume()
 

@@ -51,7 +51,7 @@ class Follower(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be known."""
         transport = cast("asyncio.Transport", transport)  # uvloop's are not derived from it
-        transport.set_write_buffer_limits(high=QUEUE_BYTES // 4)
+        transport.set_write_buffer_limits(high=self._followers.queue_bytes // 4)
         self.transport = transport
         self._followers.all.add(self)
 
@@ -93,6 +93,7 @@ class Followers:
         appended: Callable[[Follower, frames.Append], None],
         returned: Callable[[Worker], None],
         left: Callable[[], None],
+        queue_bytes: int = QUEUE_BYTES,
     ) -> None:
         """`appended` takes what workers append; `left` is told when one's stream is read to its end.
 
@@ -100,6 +101,7 @@ class Followers:
         """
         self.all: set[Follower] = set()
         self.appended = appended
+        self.queue_bytes = queue_bytes
         self._ledger = ledger
         self._journal = journal
         self._returned = returned
@@ -169,7 +171,7 @@ class Followers:
     def _send(self, follower: Follower, data: bytes) -> None:
         """Send a frame, unless the follower has too much to read already: then it must catch up."""
         follower.transport.write(data)
-        if follower.transport.get_write_buffer_size() > QUEUE_BYTES:
+        if follower.transport.get_write_buffer_size() > self.queue_bytes:
             follower.live = False
             follower.transport.abort()
 

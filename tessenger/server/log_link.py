@@ -23,6 +23,9 @@ AGAIN_SECONDS = 0.02
 MAX_OPEN = 50_000
 """Entries that may be on their way; above it the worker does not read its clients."""
 
+MAX_OPEN_BYTES = 33_554_432
+"""Bytes of them, likewise: a logger that stands still costs a worker about twice this, and a read of each client."""
+
 RESENT = 2_000
 """Entries in one frame of what is sent again."""
 
@@ -40,6 +43,8 @@ class LogLink(asyncio.Protocol):
         self._open: deque[tuple[int, AnyEntry]] = deque()
         self._outgoing: list[AnyEntry] = []
         self._outgoing_n = 1
+        self._sizes: deque[tuple[int, int]] = deque()  # for each frame the `n` that ends it, and its bytes
+        self._bytes = 0
         self._ordered_before = 0
         self._reader = frames.from_logger()
         self._transport: asyncio.Transport | None = None
@@ -62,6 +67,8 @@ class LogLink(asyncio.Protocol):
             if not self._scheduled:
                 self._scheduled = True
                 self._loop.call_soon(self._send)
+        else:
+            self._count(self._n, len(getattr(entry, "body", b"")))
         return self._n
 
     # ---- for the worker ----
@@ -69,7 +76,7 @@ class LogLink(asyncio.Protocol):
     @property
     def full(self) -> bool:
         """Whether so much is on its way that clients should wait."""
-        if len(self._open) > MAX_OPEN:
+        if len(self._open) > MAX_OPEN or self._bytes > MAX_OPEN_BYTES:
             self._full = True
         return self._full
 
@@ -142,9 +149,11 @@ class LogLink(asyncio.Protocol):
         waiting = self._open
         while waiting and waiting[0][0] <= n:
             waiting.popleft()
+        while self._sizes and self._sizes[0][0] <= n:
+            self._bytes -= self._sizes.popleft()[1]
         if not waiting:
             self._emptied.set()
-        if self._full and len(waiting) < MAX_OPEN // 2:
+        if self._full and len(waiting) < MAX_OPEN // 2 and self._bytes < MAX_OPEN_BYTES // 2:
             self._full = False
             self.drained()
 
@@ -156,6 +165,8 @@ class LogLink(asyncio.Protocol):
         self._live = True
         self._outgoing = []
         self._scheduled = False
+        self._sizes.clear()
+        self._bytes = 0
         for start in range(0, len(again), RESENT):
             piece = again[start : start + RESENT]  # its first `n` may be far above what a new logger knows of
             self._write(frames.Append(piece[0][0], [entry for _, entry in piece]))
@@ -184,4 +195,11 @@ class LogLink(asyncio.Protocol):
 
     def _write(self, frame: frames.Append) -> None:
         if self._transport is not None:
-            self._transport.write(frames.encode(frame))
+            data = frames.encode(frame)
+            self._transport.write(data)
+            self._count(frame.first_n + len(frame.batch) - 1, len(data))
+
+    def _count(self, last_n: int, size: int) -> None:
+        """Note that `size` more bytes are on their way, up to entry `last_n`."""
+        self._sizes.append((last_n, size))
+        self._bytes += size

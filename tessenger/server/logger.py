@@ -57,6 +57,7 @@ class Logger:
         config = context.config
         self._context = context
         self._level = config.console.level
+        self._feed_bytes = config.limits.feed_bytes
         self._journal = SqliteJournal(context.journal, config.journal.durability, config.journal.wal_bytes)
         self._checkpointer = Checkpointer(context.journal)
         self._text_logs = TextLogs(context.data_dir, self._journal)
@@ -69,6 +70,7 @@ class Logger:
         self._unkept: list[AnyEntry] = []
         self._dead: list[Worker] = []
         self._failure = ""
+        self._waits_for = ""
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._watched: int | None = None
@@ -79,7 +81,9 @@ class Logger:
     async def run(self, pipe: Connection) -> None:
         """Serve until the supervisor says stop, or is gone."""
         self._loop = asyncio.get_running_loop()
-        self._followers = Followers(self._ledger, self._journal, self._appended, self._returned, self._left)
+        self._followers = Followers(
+            self._ledger, self._journal, self._appended, self._returned, self._left, self._feed_bytes
+        )
         self._control = roles.ControlPipe(pipe, self._heard, self._stopping.set)
         server = await self._followers.listen(roles.LOGGER_SOCKET)
         self._watch_time()
@@ -184,11 +188,16 @@ class Logger:
         try:
             self._journal.commit(batch)
         except JournalBusy as problem:
-            self._console.print([f"The journal waits: {problem}"])
+            if str(problem) != self._waits_for:
+                self._waits_for = str(problem)
+                self._console.print([f"The journal waits: {problem}"])
             self._followers.pause()
             self._loop.call_later(RETRY_SECONDS, self._try_again)
             return
         faults.reach("logger.committed")
+        if self._waits_for:
+            self._waits_for = ""
+            self._console.print(["The journal is written again."])
         self._unkept = []
         released = [entry for entry in batch if type(entry) is Released]
         self._followers.pass_on(batch)
