@@ -194,6 +194,8 @@ class Followers:
 
     def close(self) -> None:
         """Send what waits and hang up."""
+        for task in self._tasks:
+            task.cancel()
         for follower in self.all:
             follower.transport.close()
 
