@@ -65,6 +65,7 @@ def test_an_attempt_counts_though_the_manager_dies_with_it(tmp_path: Path, point
                 codes.append(client.ask("login", user="aaa", password=f"guess {guess}")["code"])
         faults.wait_until_struck()
         assert codes == ["invalid_password", "invalid_password", "blocked_now", "blocked"]
+        server.wait_for("has been blocked for 60 seconds aaa")  # the logs are written before the console
         log = (server.data_dir / "userlog.txt").read_text().splitlines()
         assert [line.rpartition("; ")[2] for line in log] == [
             "failed login 1",

@@ -43,6 +43,11 @@ class Faults:
             assert time.monotonic() < deadline, "no process came to the armed point"
             time.sleep(0.002)
 
+    def disarm(self) -> None:
+        """Let nobody be struck, and nobody be held."""
+        self._armed.unlink(missing_ok=True)
+        self._struck.unlink(missing_ok=True)
+
     def release(self) -> None:
         """Let a thread that is held go on."""
         self._struck.unlink()
@@ -62,6 +67,7 @@ def faulty_server(
         yield server, faults
     except BaseException:
         print(server.report())
+        faults.disarm()
         for pid in children_of(server.process.pid):
             os.kill(pid, signal.SIGCONT)
         server.kill()

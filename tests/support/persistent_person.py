@@ -108,6 +108,10 @@ class Person:
         while not self._came_back():
             assert time.monotonic() < deadline, f"{self.user} could not resume"
 
+    def read_once(self, reasons: list[str]) -> None:
+        """Read a line, resuming where there is none; the code of an error that is no answer is added to `reasons`."""
+        self._read(reasons)
+
     # ---- the connection ----
 
     def _line(self, request: Line, text: str) -> bytes:
@@ -120,18 +124,20 @@ class Person:
         with suppress(OSError):  # the next read resumes, and sends it again
             self.client.send_raw(data)
 
-    def _read(self) -> None:
+    def _read(self, reasons: list[str] | None = None) -> None:
         try:
             message = self.client.read()
         except (EOFError, OSError):
             self.resume()
         else:
+            if reasons is not None and message["type"] == "error" and message["re"] is None:
+                reasons.append(message["code"])
             self._take(message)
 
     def _take(self, message: Line) -> None:
         if message["type"] in {"message", "groupmessage"}:
             self.shown.append((message["seq"], message["text"]))
-        elif "re" in message:
+        elif message.get("re") is not None:
             _, text = self._open.pop(message["re"], (b"", ""))
             if not text:
                 self._answers[message["re"]] = message
