@@ -90,7 +90,7 @@ class Receiver:
 
     def _read(self) -> None:
         left = READ_BYTES
-        while left > 0:
+        while left > 0 or self._udp.has_waiting:
             received = self._udp.receive()
             if received is None:
                 return

@@ -10,7 +10,10 @@ import errno
 import socket
 import struct
 import sys
+from collections import deque
 
+from tessenger.client import many_datagrams
+from tessenger.client.many_datagrams import ManyReader, ManyWriter
 from tessenger.errors import TransferError
 from tessenger.transfer.blocks import CUTS, HEADER
 from tessenger.transfer.ports import Address, Batch, Train
@@ -55,6 +58,9 @@ class UdpSocket:
         self._layouts: dict[int, list[memoryview]] = {}
         self._step = CUTS[0] - HEADER
         self._layout = self._layout_for(self._step)
+        self._many = ManyReader(self.socket, self._step) if many_datagrams.available and not self.joins else None
+        self._writer = ManyWriter(self.socket) if many_datagrams.available else None
+        self._waiting: deque[tuple[Batch | list[bytes], Address]] = deque()
 
     def fileno(self) -> int:
         """Return the descriptor, for `select`."""
@@ -98,12 +104,20 @@ class UdpSocket:
         return True
 
     def _send_single(self, train: Train) -> bool:
-        for first in range(0, len(train.buffers), 2):
+        first = 0
+        if self._writer is not None and self._writer.fits(train):
             try:
-                self.socket.sendmsg(train.buffers[first : first + 2], [], 0, train.address)
+                first = 2 * self._writer.send(train)
+            except BlockingIOError:
+                return False
+            except OSError:
+                first = 0  # the single ones below tell what is wrong
+        for start in range(first, len(train.buffers), 2):
+            try:
+                self.socket.sendmsg(train.buffers[start : start + 2], [], 0, train.address)
             except BlockingIOError:
                 # The rest counts as sent: to send the first ones twice would only add to a full queue.
-                return first > 0
+                return start > 0
             except OSError as error:
                 if error.errno == errno.EMSGSIZE:
                     raise DatagramTooLong from error
@@ -116,6 +130,11 @@ class UdpSocket:
 
         Buffers are valid until the next call.
         """
+        if self._many is not None:
+            if not self._waiting:
+                return self._receive_many(self._many)
+            self.read_bytes = 0
+            return self._waiting.popleft()
         try:
             count, ancillary, _, address = self.socket.recvmsg_into(self._layout, 64)
         except BlockingIOError:
@@ -138,6 +157,48 @@ class UdpSocket:
         elif not self._same_session(datagrams):
             return self._apart(count, length), address
         return Batch(self._headers, self._payload[: count - datagrams * HEADER], datagrams, step), address
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether something was read that `receive` has not returned yet."""
+        return bool(self._waiting)
+
+    def _receive_many(self, many: ManyReader) -> tuple[Batch | list[bytes], Address] | None:
+        """Read with `recvmmsg`: a batch where all datagrams are of one transfer and one length but for the last."""
+        try:
+            lengths = many.read()
+        except OSError:
+            return [], ("", 0)
+        if lengths is None:
+            return None
+        self.read_bytes = sum(lengths)
+        full, first = many.step + HEADER, 0
+        for n, length in enumerate(lengths):
+            control = length < HEADER or many.headers[n * HEADER + HEADER - 1] & 0x80
+            if length != full or control or n == len(lengths) - 1:
+                apart = control or length > full
+                self._add_run(many, first, n if apart else n + 1, lengths)
+                if apart:
+                    self._waiting.append(([many.single(n, length)], many.address(n)))
+                if length in CUTS and length != full and not control:
+                    self._many = ManyReader(self.socket, length - HEADER)
+                first = n + 1
+        return self._waiting.popleft()
+
+    def _add_run(self, many: ManyReader, first: int, after: int, lengths: list[int]) -> None:
+        """Pass on data of which all but the last has the full length: as a batch, if all of it is of one transfer."""
+        count = after - first
+        if count <= 0:
+            return
+        headers = many.headers[first * HEADER : after * HEADER]
+        flags = headers[HEADER - 1 :: HEADER]
+        sessions = {bytes(headers[n : n + 8]) for n in range(0, len(headers), HEADER)}
+        if len(sessions) == 1 and flags.count(flags[0]) == count and many.one_source(first, after):
+            end = (after - 1) * many.step + lengths[after - 1] - HEADER
+            payload = many.payload[first * many.step : end]
+            self._waiting.append((Batch(headers, payload, count, many.step), many.address(first)))
+        else:
+            self._waiting.extend(([many.single(n, lengths[n])], many.address(n)) for n in range(first, after))
 
     def _same_session(self, datagrams: int) -> bool:
         headers, last = self._headers, (datagrams - 1) * HEADER
