@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,24 @@ def test_entries_that_never_left_their_worker_are_sent_again_and_kept_once(tmp_p
         assert len(check_exactly_once(server, aaa, bbb)) == 5
         assert aaa.lost == 1
         assert bbb.lost == 0
+
+
+def test_a_dead_worker_is_read_to_its_end_before_it_is_released(tmp_path: Path) -> None:
+    """What it had sent is ordered though it died, and before its sessions are detached; a resume finds the answers."""
+    with faulty_server(tmp_path) as (server, _), people(server, "aaa", "bbb") as (aaa, bbb):
+        with stopped(server.pid_of("logger")):
+            for n in range(5):
+                aaa.say(f"{n}", "bbb")
+            for _ in range(2):  # each takes the worker's loop another turn: what was said before is sent
+                assert aaa.client.ask("ping")["type"] == "pong"
+            old = server.kill_role("worker 1")
+            server.wait_for_replacement("worker 1", old)
+        acknowledged = check_exactly_once(server, aaa, bbb)
+        assert len(acknowledged) == 5
+        assert aaa.lost == 1
+        with closing(sqlite3.connect(f"file:{server.data_dir / 'journal.db'}?mode=ro", uri=True)) as journal:
+            ((released,),) = journal.execute("SELECT seq FROM entries WHERE kind = 'rel'").fetchall()
+        assert max(acknowledged.values()) < released
 
 
 def test_a_worker_that_wakes_up_late_changes_nothing(tmp_path: Path) -> None:
