@@ -7,6 +7,7 @@ protocol are in `tessenger.transfer`, which this process gives a clock, a socket
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -28,7 +29,7 @@ from tessenger.transfer.ports import Batch, Train
 from tessenger.transfer.sender import SendSession
 
 PROGRESS_EVERY = 0.25
-READ_BYTES = 131_072
+READ_BYTES = 262_144
 """Bytes that are read between two looks at what is to be sent: acknowledgements are due every 256 KiB."""
 FAREWELL_SECONDS = 1.0
 """How long the process stays at its end to tell peers that it goes."""
@@ -193,6 +194,7 @@ def run_receiver(pipe: Connection, options: ReceiverOptions) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     setproctitle("tessenger: udp receiver")
+    gc.freeze()  # what was imported stays, and is not looked at again
     try:
         udp = UdpSocket(options.bind_host, options.udp_port, offload=options.offload)
     except TransferError as error:

@@ -159,6 +159,7 @@ class ArrivingFile:
         self._directory = Path(directory).absolute().joinpath(*folders)
         self._size = size
         self._bitmap = bytearray(-(-block_count(size) // 8))
+        self._unwritten = -1
         self._folder = _open_folder(Path(directory).absolute(), folders)
         self._fd = self._map = -1
         self._part = ""
@@ -243,14 +244,22 @@ class ArrivingFile:
         return prefix, behind & ((1 << min(blocks - prefix, 8 * _AHEAD_BYTES)) - 1)
 
     def write_block(self, index: int, data: memoryview) -> None:
-        """Write block `index`, and note in the bitmap that it is there."""
+        """Write block `index`, and note in the bitmap that it is there; a kill may take the note of the last eight."""
         try:
             _write(self._fd, data, index * BLOCK)
             byte = index // 8
+            if byte != self._unwritten:
+                self._write_bitmap()
+                self._unwritten = byte
             self._bitmap[byte] |= 1 << index % 8
-            _write(self._map, memoryview(self._bitmap)[byte : byte + 1], byte)
         except OSError as error:
             raise TransferError(self._why_not_written(error)) from error
+
+    def _write_bitmap(self) -> None:
+        """Write the byte of the bitmap that has changed last: eight blocks cost one call where they come in order."""
+        byte, self._unwritten = self._unwritten, -1
+        if byte >= 0:
+            _write(self._map, memoryview(self._bitmap)[byte : byte + 1], byte)
 
     def _why_not_written(self, error: OSError) -> str:
         if error.errno in _NO_ROOM:
@@ -269,6 +278,7 @@ class ArrivingFile:
     def start_over(self) -> None:
         """Forget every block."""
         self._bitmap = bytearray(len(self._bitmap))
+        self._unwritten = -1
         try:
             os.ftruncate(self._fd, 0)
             os.ftruncate(self._map, 0)
@@ -318,6 +328,8 @@ class ArrivingFile:
 
     def keep(self) -> None:
         """Leave what is there for a later transfer of the same file. Never raises."""
+        with suppress(OSError):
+            self._write_bitmap()
         self._close()
 
     def _close(self) -> None:

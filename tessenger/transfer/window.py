@@ -27,6 +27,7 @@ MAX_SLOTS = 512
 SKIP_AT_ONCE = 64
 """Blocks that are hashed without being sent in one go."""
 
+_NUMBERS = bytes(range(64))
 _REPEATED = [bytes([value]) * 64 for value in range(256)]
 
 
@@ -73,8 +74,9 @@ class Slot:
             self.buffers = []
             for n in range(self.segments):
                 self.buffers += headers[n * HEADER : (n + 1) * HEADER], sealed[n * step : (n + 1) * step]
-        for n in range(self.segments):
-            DATA.pack_into(self.headers, n * HEADER, session, self.block, 0, n, flags | cut)
+        first, count, headers = DATA.pack(session, self.block, 0, 0, flags | cut), self.segments, self.headers
+        headers[:] = first * count
+        headers[16::HEADER] = _NUMBERS[:count]
         self.restart()
 
     def number(self, train: int) -> None:

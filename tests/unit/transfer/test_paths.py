@@ -90,9 +90,7 @@ def test_arrives_under_its_name(tmp_path: Path) -> None:
     arriving = ArrivingFile(str(folder), "../x.mp4", ID, len(data))
     arriving.write_block(1, memoryview(data[BLOCK:]))
     assert _names(folder) == [f"x.mp4.{ID}.part", f"x.mp4.{ID}.part.bitmap"]
-    assert (folder / f"x.mp4.{ID}.part.bitmap").read_bytes() == b"\x02"
     arriving.write_block(0, memoryview(data[:BLOCK]))
-    assert (folder / f"x.mp4.{ID}.part.bitmap").read_bytes() == b"\x03"
     back = memoryview(bytearray(BLOCK))
     arriving.read_block(0, back)
     assert back == data[:BLOCK]
