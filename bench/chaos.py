@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -207,10 +208,8 @@ class Chaos:
         return not self.problems
 
     def _in_journal(self) -> Counter[str]:
-        with sqlite3.connect(self.server.data_dir / "journal.db") as db:
-            texts = Counter(text for (text,) in db.execute("SELECT text FROM entries WHERE kind IN ('m', 'g')"))
-        db.close()
-        return texts
+        with closing(sqlite3.connect(self.server.data_dir / "journal.db")) as db:
+            return Counter(text for (text,) in db.execute("SELECT text FROM entries WHERE kind IN ('m', 'g')"))
 
     def _in_logs(self) -> Counter[str]:
         logs = self.server.data_dir.glob("*messagelog.txt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def came_back(server: ServerProcess, token: str, after: int) -> WireClient:
 
 def check_exactly_once(server: ServerProcess, sent: dict[str, int], got: list[dict[str, Any]]) -> None:
     """Compare what was acknowledged with journal, log and recipient."""
-    with sqlite3.connect(f"file:{server.data_dir / 'journal.db'}?mode=ro", uri=True) as journal:
+    with closing(sqlite3.connect(f"file:{server.data_dir / 'journal.db'}?mode=ro", uri=True)) as journal:
         assert journal.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     received = [event["text"] for event in got]
     assert len(received) == len(set(received))

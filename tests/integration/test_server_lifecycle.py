@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_what_was_acknowledged_before_the_end_is_in_the_journal(tmp_path: Path) 
         server.process.send_signal(signal.SIGTERM)
         sent = [line["seq"] for line in [first, *aaa.until_closed()] if line["type"] == "sent"]
     assert server.stop() == 0
-    with sqlite3.connect(server.data_dir / "journal.db") as journal:
+    with closing(sqlite3.connect(server.data_dir / "journal.db")) as journal:
         assert journal.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     lines = [int(line.split(";")[0]) for line in (server.data_dir / "messagelog.txt").read_text().splitlines()]
     assert len(lines) == len(set(lines))
