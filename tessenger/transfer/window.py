@@ -74,9 +74,9 @@ class Slot:
             self.buffers = []
             for n in range(self.segments):
                 self.buffers += headers[n * HEADER : (n + 1) * HEADER], sealed[n * step : (n + 1) * step]
-        first, count, headers = DATA.pack(session, self.block, 0, 0, flags | cut), self.segments, self.headers
-        headers[:] = first * count
-        headers[16::HEADER] = _NUMBERS[:count]
+        first, count = DATA.pack(session, self.block, 0, 0, flags | cut), self.segments
+        self.headers[:] = first * count
+        self.headers[16::HEADER] = _NUMBERS[:count]
         self.restart()
 
     def number(self, train: int) -> None:
