@@ -7,8 +7,8 @@ import queue
 import threading
 from collections.abc import Sequence
 
-MAX_WAITING = 2_000
-"""Batches of lines that may wait for a blocked console; what comes then is counted and left out."""
+MAX_WAITING_BYTES = 8_388_608
+"""What may wait for a blocked console, and one batch of lines more; what comes then is counted and left out."""
 
 
 class Console:
@@ -17,7 +17,9 @@ class Console:
     def __init__(self, descriptor: int) -> None:
         """Start the thread."""
         self._descriptor = descriptor
-        self._waiting: queue.Queue[bytes | None] = queue.Queue(MAX_WAITING)
+        self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._put = 0  # bytes; only `print` writes this
+        self._taken = 0  # bytes; only the thread writes this
         self._left_out = 0
         self._thread = threading.Thread(target=self._run, name="console", daemon=True)
         self._thread.start()
@@ -26,25 +28,24 @@ class Console:
         """Print `lines`, or leave them out where the console is blocked."""
         if not lines:
             return
+        if self._put - self._taken > MAX_WAITING_BYTES:
+            self._left_out += len(lines)
+            return
         if self._left_out:
             lines = [f"({self._left_out} console lines left out)", *lines]
-        try:
-            self._waiting.put_nowait(("\n".join(lines) + "\n").encode(errors="replace"))
-        except queue.Full:
-            self._left_out += len(lines)
-        else:
             self._left_out = 0
+        data = ("\n".join(lines) + "\n").encode(errors="replace")
+        self._put += len(data)
+        self._waiting.put(data)
 
     def close(self, seconds: float) -> None:
         """Print what waits, for at most `seconds`."""
-        try:
-            self._waiting.put(None, timeout=seconds)
-        except queue.Full:  # blocked for good: these lines may be lost
-            return
+        self._waiting.put(None)
         self._thread.join(seconds)
 
     def _run(self) -> None:
         while (data := self._waiting.get()) is not None:
+            self._taken += len(data)
             try:
                 while data:
                     data = data[os.write(self._descriptor, data) :]
@@ -53,5 +54,5 @@ class Console:
                 return
 
     def _discard(self) -> None:
-        while self._waiting.get() is not None:
-            pass
+        while (data := self._waiting.get()) is not None:
+            self._taken += len(data)

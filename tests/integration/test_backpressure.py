@@ -8,6 +8,7 @@ import select
 from pathlib import Path
 
 from tessenger.server.connection import MAX_HELD_BYTES
+from tessenger.server.console import MAX_WAITING_BYTES, Console
 from tessenger.server.log_link import MAX_OPEN_BYTES
 from tests.support.faults import PLAIN, faulty_server, resident_bytes, stopped
 from tests.support.persistent_person import check_exactly_once, people
@@ -148,15 +149,35 @@ def test_a_stopped_worker_stops_nobody_else_and_catches_up(tmp_path: Path) -> No
         assert aaa.ask("creategroup", group="g", members=["bbb", "ccc"])["type"] == "created"
         faults.arm("logger.catching_up", "hold")
         with stopped(server.pid_of("worker 2")):
-            for n in range(400):
+            for n in range(100):
                 aaa.say(f"{n} " + "x" * 40_000, "bbb", "ccc", group="g")
                 aaa.settle()
                 ccc.settle()
-            assert len(ccc.shown) == 400
+            assert len(ccc.shown) == 100
         faults.wait_until_struck()  # so it was cut off
         faults.release()
-        assert len(check_exactly_once(server, aaa, bbb, ccc)) == 400
+        assert len(check_exactly_once(server, aaa, bbb, ccc)) == 100
         assert aaa.lost == bbb.lost == ccc.lost == 0
+
+
+def test_a_console_that_is_blocked_keeps_so_much_and_counts_the_rest() -> None:
+    """Lines beyond `MAX_WAITING_BYTES` are left out, and their number is said when there is room again."""
+    read, write = os.pipe()
+    console = Console(write)
+    line = "x" * 99_999
+    for _ in range(200):  # 20 MB, and nobody reads
+        console.print([line, line])
+    with os.fdopen(read, "rb", MIB) as reader:
+        kept = [reader.readline() for _ in range(20)]  # so there is room again
+        console.print(["again"])
+        while (said := reader.readline()).startswith(b"x"):
+            kept.append(said)
+        assert set(kept) == {line.encode() + b"\n"}
+        assert said == f"({400 - len(kept)} console lines left out)\n".encode()
+        assert len(kept) * 100_000 <= MAX_WAITING_BYTES + 2 * 200_000  # one batch is waiting, one is being written
+        assert reader.readline() == b"again\n"
+        console.close(DEADLINE)
+    os.close(write)
 
 
 def test_memory_of_this_process_is_told_in_bytes() -> None:
