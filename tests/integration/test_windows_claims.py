@@ -19,7 +19,7 @@ from tests.support.wire_client import WireClient
 def test_two_workers_race_for_a_group_over_the_managers_death(tmp_path: Path) -> None:
     """It dies between granting the name and saying so: both ask the next one, one gets it; chats go on meanwhile."""
     with faulty_server(tmp_path) as (server, faults), people(server, "aaa", "bbb", "ccc") as (aaa, bbb, ccc):
-        for round_ in range(3):
+        for round_ in range(2):
             name = f"g{round_}"
             faults.arm("manager.granted", "kill")
             asked = [(person, person.begin("creategroup", group=name, members=[])) for person in (aaa, bbb)]
@@ -36,7 +36,7 @@ def test_two_workers_race_for_a_group_over_the_managers_death(tmp_path: Path) ->
             server.wait_for_replacement("manager", -1)
         check_exactly_once(server, aaa, bbb, ccc)
         assert aaa.lost == bbb.lost == ccc.lost == 0
-        assert ccc.ask("joingroup", group="g2")["type"] == "joined"
+        assert ccc.ask("joingroup", group="g1")["type"] == "joined"
 
 
 def test_a_claim_that_a_dead_manager_granted_holds_at_the_next_one(tmp_path: Path) -> None:
@@ -53,24 +53,22 @@ def test_a_claim_that_a_dead_manager_granted_holds_at_the_next_one(tmp_path: Pat
 
 
 @pytest.mark.parametrize("point", ["manager.attempt_begun", "manager.attempt_failed"])
-@pytest.mark.parametrize("nth", [1, 2, 3])
-def test_an_attempt_counts_though_the_manager_dies_with_it(tmp_path: Path, point: Point, nth: int) -> None:
+def test_an_attempt_counts_though_the_manager_dies_with_it(tmp_path: Path, point: Point) -> None:
     """At the first, second or third guess, before or after it is counted: the third is the one that blocks."""
     with faulty_server(tmp_path, config=f"{PLAIN}[auth]\nblock_seconds = 60\n") as (server, faults):
-        codes = []
-        for guess in (1, 2, 3, 4):
-            if guess == nth:
-                faults.arm(point, "kill")
-            with WireClient(server.port, tls=False) as client:
-                codes.append(client.ask("login", user="aaa", password=f"guess {guess}")["code"])
-        faults.wait_until_struck()
-        assert codes == ["invalid_password", "invalid_password", "blocked_now", "blocked"]
-        server.wait_for("has been blocked for 60 seconds aaa")  # the logs are written before the console
+        for user, nth in (("aaa", 1), ("bbb", 2), ("ccc", 3)):
+            codes = []
+            for guess in (1, 2, 3, 4):
+                if guess == nth:
+                    faults.arm(point, "kill")
+                with WireClient(server.port, tls=False) as client:
+                    codes.append(client.ask("login", user=user, password=f"guess {guess}")["code"])
+            faults.wait_until_struck()
+            assert codes == ["invalid_password", "invalid_password", "blocked_now", "blocked"]
+            server.wait_for(f"has been blocked for 60 seconds {user}")  # the logs are written before the console
         log = (server.data_dir / "userlog.txt").read_text().splitlines()
         assert [line.rpartition("; ")[2] for line in log] == [
-            "failed login 1",
-            "failed login 2",
-            "blocked for 60 seconds",
+            *["failed login 1", "failed login 2", "blocked for 60 seconds"] * 3
         ]
 
 
