@@ -174,8 +174,8 @@ class Participant:
         number, self._next_id = self._next_id, self._next_id + 1
         line = json.dumps({**request, "id": number}).encode() + b"\n"
         self._open[number] = (line, text)
-        if self._connected.is_set() and self._writer is not None:
-            self._writer.write(line)
+        if self._connected.is_set() and self._writer is not None and not self._writer.is_closing():
+            self._writer.write(line)  # otherwise it is sent again when the connection is back
         return number
 
     def _write(self, request: dict[str, Any]) -> None:
