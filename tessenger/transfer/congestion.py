@@ -6,9 +6,10 @@ of a round trip take turns: one sends faster to find more, one slower to empty t
 six hold.
 
 What differs: loss is booked by the phase that sent it. Loss in the slower phase is the path's own, and is made up for
-by sending that much more. Loss beyond that in the faster phase is a queue too short to probe into: probing becomes
-gentle. Loss beyond that in the holding phases means that the estimate is too high for this queue: all phases send a
-little less.
+by sending that much more, unless a queue stood at the time. Loss beyond that in the faster phase is a queue too short
+to probe into: probing becomes gentle. Loss beyond that in the holding phases means that the estimate is too high for
+this queue, and a queue that does not empty in a whole cycle that others fill it too: the holding phases send less. The
+smaller one of two flows gains more by its probes, so they meet in the middle once neither keeps a queue standing.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ STARTUP_LOSS = 0.3
 """Share of a round's bytes: more than random loss is likely to take means that the queue is full."""
 PROBE_RTT_AFTER = 10.0
 PROBE_RTT_SECONDS = 0.2
+CONGESTED_LOSS = 0.01
+"""Share lost while a queue stands, beyond the path's own loss, at which to yield: others fill that queue too."""
+YIELD_STEP = 0.9
+YIELD = 0.6
 LOCAL_GAIN = 2.0
 INITIAL_BYTES = 32 * 1_200
 MIN_WINDOW = 4 * 1_200
@@ -89,6 +94,8 @@ class Congestion:
         self._min_rtt = rtt
         self._min_rtt_at = now
         self._shares = {phase: _LossShare() for phase in Phase}
+        self._congested = _LossShare()
+        self._lowest_rtt = NEVER  # of this cycle
         self._probe = CYCLE[0] - 1
         self._hold = 1.0
         self.datagram = 1_200
@@ -109,16 +116,29 @@ class Congestion:
         return Phase(min(self._phase, Phase.HOLD))
 
     @property
+    def _queue_threshold(self) -> float:
+        """Seconds above the shortest round trip that mean that a queue stands."""
+        return max(0.002, self._min_rtt / 16)
+
+    @property
     def background_loss(self) -> float:
         """The share that the path loses whatever is sent."""
         share = self._shares[Phase.SLOWER].share(8 * self.datagram)
         return min(share or 0.0, MAX_COMPENSATION)
 
-    def acknowledged(self, sample: Sample, in_flight: int, delivered: int, min_rtt: float, now: float) -> None:
-        """Take what an acknowledgement, or the lack of one, said."""
+    def acknowledged(
+        self, sample: Sample, in_flight: int, delivered: int, min_rtt: float, now: float, latest_rtt: float = 0.0
+    ) -> None:
+        """Take what an acknowledgement, or the lack of one, said; `latest_rtt` is 0 where it is not known."""
+        queued = latest_rtt - self._min_rtt > self._queue_threshold
+        self._lowest_rtt = min(self._lowest_rtt, latest_rtt or NEVER)
         for phase in {*sample.arrived, *sample.lost}:
             arrived, lost = sample.arrived.get(phase, 0), sample.lost.get(phase, 0)
-            self._shares[Phase(phase)].add(arrived, lost)
+            if not (queued and phase == Phase.SLOWER):
+                # What is lost while a queue stands is no loss of the path's own.
+                self._shares[Phase(phase)].add(arrived, lost)
+            if queued and phase == Phase.HOLD:
+                self._congested.add(arrived, lost)
             self._round_arrived += arrived
             self._round_lost += lost
         if min_rtt < NEVER:
@@ -151,7 +171,7 @@ class Congestion:
         total = self._round_arrived + self._round_lost
         lost_much = total > 16 * self.datagram and self._round_lost > STARTUP_LOSS * total
         self._round_arrived = self._round_lost = 0
-        for share in self._shares.values():
+        for share in (*self._shares.values(), self._congested):
             share.fade()
         self._forget_rates(now)
         if self._started or self._draining:
@@ -190,10 +210,15 @@ class Congestion:
             self._probe = max(GENTLE_PROBE, self._probe / 2)
         else:
             self._probe = min(full, self._probe * 1.1)
-        if holding is not None and holding > background + 0.02:
-            self._hold = max(0.85, self._hold - 0.03)
+        congested = self._congested.share(least) or 0.0
+        stands = self._lowest_rtt < NEVER and self._lowest_rtt - self._min_rtt > self._queue_threshold
+        self._lowest_rtt = NEVER
+        if congested > background + CONGESTED_LOSS:
+            self._hold = max(YIELD, self._hold * YIELD_STEP)
+        elif stands or (holding is not None and holding > background + 0.02):
+            self._hold = min(self._hold, max(0.85, self._hold - 0.03))
         else:
-            self._hold = min(1.0, self._hold + 0.005)
+            self._hold = min(1.0, self._hold + 0.01)
 
     def _control(self, now: float) -> None:
         bandwidth, rtt = self.bandwidth, self._rtt

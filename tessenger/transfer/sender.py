@@ -102,7 +102,9 @@ class SendSession(Session):
             if slot.generation == generation:
                 self._window.lose(slot, mask, sent_at)
         recovery = self.recovery
-        self.congestion.acknowledged(sample, recovery.in_flight, recovery.delivered, recovery.min_rtt, now)
+        self.congestion.acknowledged(
+            sample, recovery.in_flight, recovery.delivered, recovery.min_rtt, now, recovery.latest_rtt
+        )
 
     def _on_probed(self, body: bytes, address: Address, now: float) -> None:
         if address == self.path and self._mtu.passed(packets.decode_length(body)):
