@@ -70,6 +70,7 @@ _USER = Argument("USER", Kind.USER)
 _GROUP = Argument("GROUP", Kind.GROUP)
 _TEXT = Argument("TEXT", Kind.TEXT)
 _FILE = Argument("FILE", Kind.FILE)
+_FILES = Argument("FILE", Kind.FILE, many=True)
 _NUMBER = Argument("NUMBER", Kind.NUMBER)
 
 COMMANDS: tuple[Command, ...] = (
@@ -85,7 +86,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("groupmsg", (_GROUP, _TEXT), "Send a message to a group chat that you have joined.", pipelined=True),
     Command("logout", (), "Sign out and leave."),
     Command("p2pvideo", (_USER, _FILE), "Send a video straight to someone's machine."),
-    Command("sendfile", (_USER, _FILE), "Send any file straight to someone's machine (the same as /p2pvideo)."),
+    Command("sendfile", (_USER, _FILES), "Send files, or folders with all that is in them, to someone's machine."),
     Command("transfers", (), "Show the files that are offered, on their way or just done."),
     Command("accept", (_NUMBER,), "Take a file that was offered to you."),
     Command("reject", (_NUMBER,), "Refuse a file that was offered to you."),

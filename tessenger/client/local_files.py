@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from tessenger.wire.text import clean_line
@@ -33,3 +34,16 @@ def unreadable(path: Path, typed: str) -> str:
     if not os.access(path, os.R_OK):
         return f"{shown} cannot be read: permission denied."
     return ""
+
+
+def files_in(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Return every plain file below `folder`, with the name to offer it by: its path from the folder's own name on.
+
+    Symbolic links are left out: what they lead to may be anywhere.
+    """
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = Path(place, name)
+            if path.is_file() and not path.is_symlink():
+                yield path, path.relative_to(folder.parent).as_posix()

@@ -6,6 +6,7 @@ the server, what to tell the UDP process, what to show. Each transfer has a smal
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -26,7 +27,7 @@ from tessenger.client.receiver_messages import (
     Resumed,
     SendFile,
 )
-from tessenger.client.transfer import State, Transfer, because
+from tessenger.client.transfer import State, Transfer, because, percent
 from tessenger.wire.messages import (
     Accept,
     Accepted,
@@ -43,6 +44,9 @@ from tessenger.wire.text import clean_line
 
 OFFER_SECONDS = 300.0
 """After this long without an answer an offer is withdrawn."""
+
+AT_ONCE = 8
+"""Files of one's own that are offered or on their way at a time; those behind them in the same command wait."""
 
 KEPT = 20
 """How many ended transfers /transfers still shows."""
@@ -90,6 +94,7 @@ class Transfers:
         self._asks = asks
         self._all: dict[str, Transfer] = {}
         self._numbers = 0
+        self._waiting: deque[tuple[str, str, str, str]] = deque()  # transfer, peer, path, name
 
     def __iter__(self) -> Iterator[Transfer]:
         return iter(self._all.values())
@@ -97,14 +102,25 @@ class Transfers:
     @property
     def uploading(self) -> bool:
         """Whether a file of one's own is still offered or on its way."""
-        return any(t.outgoing and not t.ended for t in self)
+        return bool(self._waiting) or any(t.outgoing and not t.ended for t in self)
 
     # ---- commands ----
 
     def send(self, transfer: str, peer: str, path: str, name: str, now: float) -> Effects:
-        """Offer the file at `path` (absolute) to `peer`, under a new transfer id."""
-        self._new(transfer, peer, name, outgoing=True, state=State.OPENING, since=now)
-        return [Tell(OpenFile(transfer, path))]
+        """Offer the file at `path` (absolute) to `peer` as `name`, under a new transfer id, once its turn comes."""
+        self._waiting.append((transfer, peer, path, name))
+        return self.start_waiting(now)
+
+    def start_waiting(self, now: float) -> Effects:
+        """Offer files that wait until others of one's own have ended."""
+        effects: Effects = []
+        open_now = sum(t.outgoing and not t.ended for t in self)
+        while self._waiting and open_now < AT_ONCE:
+            transfer, peer, path, name = self._waiting.popleft()
+            self._new(transfer, peer, clean_line(name), outgoing=True, state=State.OPENING, since=now)
+            effects.append(Tell(OpenFile(transfer, path, name if "/" in name else "")))
+            open_now += 1
+        return effects
 
     def accept(self, number: int) -> Effects:
         """Take an offer."""
@@ -132,6 +148,7 @@ class Transfers:
     def leave(self) -> Effects:
         """Give everything up that is still open: the person leaves."""
         effects: Effects = []
+        self._waiting.clear()
         for t in [t for t in self if not t.ended]:
             self._end(t, "you have left")
             effects += self._give_up(t, f"{self._user} has left", keep=True)
@@ -150,7 +167,8 @@ class Transfers:
             if not t.outgoing or t.state is not State.OFFERED:
                 return []
             self._put(replace(t, state=State.ACCEPTED, since=now))
-            return [Tell(SendFile(t.id, self._user, t.peer, event.key, event.host, event.port))]
+            begin: Effects = [Tell(SendFile(t.id, self._user, t.peer, event.key, event.host, event.port))]
+            return begin if self._asks else [*begin, Note(f"Sending {t.name} ({render.size(t.size)}) to {t.peer}.")]
         reason = clean_line(event.reason)
         self._end(t, reason or ("refused" if isinstance(event, Rejected) else "cancelled"))
         what = f"{t.peer} has {'refused' if isinstance(event, Rejected) else 'cancelled'} {t.name}"
@@ -184,7 +202,10 @@ class Transfers:
                 return [Ask(t.id, Accept(0, t.peer, t.id, key))]
             case Progress(done=done, rate=rate, stalled=stalled):
                 state = State.STALLED if stalled else State.RUNNING
-                self._put(replace(t, state=state, done=done, rate=rate))
+                moved = replace(t, state=state, done=done, rate=rate)
+                self._put(moved)
+                if not self._asks and percent(moved) // 10 > percent(t) // 10 and moved.done < t.size:
+                    return [Note(f"{t.name}: {percent(moved)} %, {render.size(rate)}/s")]
             case Resumed(done=done):
                 return [Note(_resumed(t, done))]
             case Done():

@@ -18,7 +18,7 @@ from tessenger.client import render
 from tessenger.client.commands import Call, Kind, Mistake, help_text, parse
 from tessenger.client.connection import Connection, Event
 from tessenger.client.files import FileProcess, ProcessDied, Report
-from tessenger.client.local_files import absolute, unreadable
+from tessenger.client.local_files import absolute, files_in, unreadable
 from tessenger.client.offers import Ask, Effects, Note, Show, Tell, Transfers
 from tessenger.client.transfer import describe
 from tessenger.wire.messages import (
@@ -43,6 +43,7 @@ from tessenger.wire.messages import (
     Sent,
     UserLine,
 )
+from tessenger.wire.text import clean_line
 
 A = TypeVar("A", bound=Answer)
 
@@ -98,7 +99,7 @@ class Chat:
             "joingroup": self._joingroup,
             "groupmsg": self._groupmsg,
             "logout": self._logout,
-            "p2pvideo": self._sendfile,
+            "p2pvideo": self._p2pvideo,
             "sendfile": self._sendfile,
             "transfers": self._transfers,
             "accept": lambda number: self._apply(self.transfers.accept(int(number))),
@@ -226,13 +227,27 @@ class Chat:
         self._connection.tell_seen()
         self._ask(Logout(0), lambda answer: None)  # the connection ends with `bye`, and the front end says so
 
-    def _sendfile(self, to: str, path: str) -> None:
+    def _p2pvideo(self, to: str, path: str) -> None:
         full = absolute(path)
         problem = unreadable(full, path)
         if problem:
             self._output.show(problem)
-            return
-        self._apply(self.transfers.send(secrets.token_hex(8), to, str(full), full.name, self._loop.time()))
+        else:
+            self._sendfile(to, path)
+
+    def _sendfile(self, to: str, *paths: str) -> None:
+        for path in paths:
+            full = absolute(path)
+            whole_folder = len(path) > 0 and full.is_dir() and not full.is_symlink()
+            problem = "" if whole_folder else unreadable(full, path)
+            if problem:
+                self._output.show(problem)
+                continue
+            files = list(files_in(full)) if whole_folder else [(full, full.name)]
+            if not files:
+                self._output.show(f"There is no file in {clean_line(path)}.")
+            for file, name in files:
+                self._apply(self.transfers.send(secrets.token_hex(8), to, str(file), name, self._loop.time()))
 
     def _transfers(self) -> None:
         self._output.show("\n".join(map(describe, self.transfers)) or "There are no transfers.")
@@ -281,7 +296,7 @@ class Chat:
             self._apply(self.transfers.report(report, self._loop.time()))
 
     def _apply(self, effects: Effects) -> None:
-        for effect in effects:
+        for effect in [*effects, *self.transfers.start_waiting(self._loop.time())]:
             match effect:
                 case Show(text=text):
                     self._output.show(text)
