@@ -57,18 +57,18 @@ def test_each_tenth_is_told(tmp_path: Path) -> None:
         home.mkdir()
     (homes["aaa"] / "x.mp4").write_bytes(os.urandom(4_000_000))
     env = {"TESSENGER_TRANSFER_RATE_LIMIT": "1000000"}
-    with running_server(tmp_path / "server") as server:
-        with (
-            PipedClient(server.port, homes["aaa"], command=CLIENT, env=env) as aaa,
-            PipedClient(server.port, homes["bbb"], command=CLIENT) as bbb,
-        ):
-            aaa.sign_in("aaa")
-            bbb.sign_in("bbb")
-            aaa.type("p2pvideo bbb x.mp4")
-            assert aaa.answer() == ["x.mp4 has been uploaded."]
-            assert bbb.answer() == ["Received x.mp4 from aaa"]
-            for client in (aaa, bbb):
-                told = [line for line in client.errors.splitlines() if line.startswith("x.mp4: ") and "%" in line]
-                tenths = [int(line.split()[1]) // 10 for line in told]
-                assert len(tenths) >= 5, client.errors
-                assert tenths == sorted(set(tenths))
+    with (
+        running_server(tmp_path / "server") as server,
+        PipedClient(server.port, homes["aaa"], command=CLIENT, env=env) as aaa,
+        PipedClient(server.port, homes["bbb"], command=CLIENT) as bbb,
+    ):
+        aaa.sign_in("aaa")
+        bbb.sign_in("bbb")
+        aaa.type("p2pvideo bbb x.mp4")
+        assert aaa.answer() == ["x.mp4 has been uploaded."]
+        assert bbb.answer() == ["Received x.mp4 from aaa"]
+        for client in (aaa, bbb):
+            told = [line for line in client.errors.splitlines() if line.startswith("x.mp4: ") and "%" in line]
+            tenths = [int(line.split()[1]) // 10 for line in told]
+            assert len(tenths) >= 5, client.errors
+            assert tenths == sorted(set(tenths))
