@@ -39,12 +39,16 @@ class Refusal(Struct, frozen=True):
 
 
 class Rules(Struct, frozen=True):
-    """What of the configuration the rules need. Bytes and members; 0 means no limit."""
+    """What of the configuration the rules need. Bytes and members; 0 means no limit.
+
+    `offline_delivery`: messages to people who are away are kept for them.
+    """
 
     text_bytes: int
     group_members: int
     line_bytes: int
     token_ms: int
+    offline_delivery: bool = False
 
 
 class Accounts(Protocol):
@@ -145,7 +149,9 @@ class Hub:
                 link.unanswered -= 1
             if kind is entries.Message:
                 delivery.message(entry)  # type: ignore[arg-type]  # by kind
-                if link is not None:
+                if then is not None:
+                    then(entry)
+                elif link is not None:
                     delivery.say(link, b'{"type":"sent","re":%d,"seq":%d,"at":%d}\n' % (re, entry.seq, entry.at))
             elif kind is entries.GroupMessage:
                 sent = b'{"type":"sent","re":%d,"seq":%d,"at":%d}\n' % (re, entry.seq, entry.at)

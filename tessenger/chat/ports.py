@@ -65,11 +65,12 @@ class Reader(Protocol):
         """
         ...
 
-    def unread(self, user: str, after: int | None, upto: int) -> list[AnyEntry]:
+    def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[AnyEntry]:
         """Return what `user` was due in earlier sessions and was never shown, up to `upto`, in order.
 
         Private messages behind the last one seen, and messages of their groups that were ordered before their last
         session ended. `after`, where the client saved it, raises the last one seen. Signals are left out as stale.
+        `away`: group messages that came after their last session ended, too.
         """
         ...
 
@@ -214,9 +215,15 @@ class Office(Protocol):
         ...
 
     def unread(
-        self, user: str, after: int | None, upto: int, then: Callable[[list[AnyEntry] | Unavailable], None]
+        self,
+        user: str,
+        after: int | None,
+        upto: int,
+        then: Callable[[list[AnyEntry] | Unavailable], None],
+        *,
+        away: bool,
     ) -> None:
-        """Read what was due in earlier sessions."""
+        """Read what was due in earlier sessions; `away`: and what groups said since."""
         ...
 
     def answer(self, session: int, request: int, then: Callable[[AnyEntry | Unavailable | None], None]) -> None:

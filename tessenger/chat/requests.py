@@ -55,10 +55,28 @@ def msgto(hub: Hub, link: Link, request: messages.MsgTo) -> Refusal | None:
         return problem
     target = _someone_else(hub, link, request.to, words.TO_SELF)
     if isinstance(target, Refusal):
-        return target
+        if target.code != "not_online" or not hub.rules.offline_delivery:
+            return target
+        return _message_for_later(hub, link, request, text)
     body = events.message_body(link.user, text)
     entry = entries.Message(link.session, link.number, request.id, link.user, target.user, text, body)
     hub.append(link, request.id, entry)
+    return None
+
+
+def _message_for_later(hub: Hub, link: Link, request: messages.MsgTo, text: str) -> Refusal | None:
+    """A message to someone who seems to be away: whether they are is known when it has its place in the log."""
+    user = hub.accounts.canonical(request.to) or request.to
+    body = events.message_body(link.user, text)
+    entry = entries.Message(link.session, link.number, request.id, link.user, user, text, body)
+
+    def kept(outcome: entries.AnyEntry) -> None:
+        if isinstance(outcome, entries.Message) and hub.present.find(user) is None:
+            hub.say(link, answers.line(messages.Sent(request.id, outcome.seq, outcome.at, away=True)))
+        else:
+            hub.answer(link, request.id, outcome)
+
+    hub.append(link, request.id, entry, kept)
     return None
 
 

@@ -158,7 +158,13 @@ def _online(hub: Hub, link: Link, request: Login, token: str, entry: AnyEntry) -
     if not _attach(hub, link, entry):
         return
     place = _welcome(hub, link, request.id, token, entry.seq)
-    hub.office.unread(link.user, request.after, entry.seq, lambda found: _catch_up(hub, link, place, found))
+    hub.office.unread(
+        link.user,
+        request.after,
+        entry.seq,
+        lambda found: _catch_up(hub, link, place, found),
+        away=hub.rules.offline_delivery,
+    )
 
 
 def _resumed(hub: Hub, link: Link, request: Resume, entry: AnyEntry) -> None:

@@ -33,9 +33,10 @@ def group_message(event: GroupMessage) -> str:
     return f"{local_time(event.at)}, {clean_line(event.group)}, {clean_line(event.sender)}: {clean(event.text)}"
 
 
-def message_sent(answer: Sent) -> str:
+def message_sent(to: str, answer: Sent) -> str:
     """A private message is in the journal."""
-    return f"message sent at {local_time(answer.at)}"
+    line = f"message sent at {local_time(answer.at)}"
+    return f"{line}\nuser {to} not online, gets it at the next sign-in" if answer.away else line
 
 
 def group_message_sent(answer: Sent) -> str:

@@ -199,7 +199,7 @@ class Chat:
     # ---- commands ----
 
     def _msgto(self, to: str, text: str) -> None:
-        self._ask(MsgTo(0, to, text), self._on(Sent, render.message_sent))
+        self._ask(MsgTo(0, to, text), self._on(Sent, partial(render.message_sent, to)))
 
     def _groupmsg(self, group: str, text: str) -> None:
         self._ask(GroupMsg(0, group, text), self._on(Sent, render.group_message_sent))

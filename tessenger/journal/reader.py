@@ -62,14 +62,17 @@ class SqliteReader:
         due = {"user": user, "after": after, "upto": upto}
         return self._entries((PRIVATE, due), (OF_GROUPS, due))
 
-    def unread(self, user: str, after: int | None, upto: int) -> list[AnyEntry]:
-        """Return what `user` was due in earlier sessions and was never shown, up to `upto`, in order."""
+    def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[AnyEntry]:
+        """Return what `user` was due in earlier sessions and was never shown, up to `upto`, in order.
+
+        `away`: and what their groups said after the last one.
+        """
         with self._transaction() as db:
             found = db.execute("SELECT seen_seq, offline_seq FROM users WHERE user = ?", (user,)).fetchone()
         seen, offline = found or (0, 0)
         seen = max(seen, after or 0)
         private = {"user": user, "after": seen, "upto": upto}
-        of_groups = {"user": user, "after": seen, "upto": min(upto, offline - 1)}
+        of_groups = {"user": user, "after": seen, "upto": upto if away else min(upto, offline - 1)}
         due = self._entries((PRIVATE, private), (OF_GROUPS, of_groups))
         return [entry for entry in due if type(entry) is not Signal]
 

@@ -216,10 +216,16 @@ class Office:
         self._read(lambda reader: reader.missed(user, after, upto), then)
 
     def unread(
-        self, user: str, after: int | None, upto: int, then: Callable[[list[AnyEntry] | Unavailable], None]
+        self,
+        user: str,
+        after: int | None,
+        upto: int,
+        then: Callable[[list[AnyEntry] | Unavailable], None],
+        *,
+        away: bool,
     ) -> None:
         """See `chat.ports.Office`."""
-        self._read(lambda reader: reader.unread(user, after, upto), then)
+        self._read(lambda reader: reader.unread(user, after, upto, away=away), then)
 
     def answer(self, session: int, request: int, then: Callable[[AnyEntry | Unavailable | None], None]) -> None:
         """See `chat.ports.Office`."""

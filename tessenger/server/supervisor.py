@@ -302,7 +302,7 @@ def _begin(entry: _Entry, lock: Any, context: roles.RoleContext, pipe: Connectio
 
 def _reloaded(old: Config, new: Config) -> Config:
     """Return `old` with those sections of `new` that can change while the server runs."""
-    return structs.replace(old, auth=new.auth, limits=new.limits, console=new.console)
+    return structs.replace(old, auth=new.auth, limits=new.limits, messages=new.messages, console=new.console)
 
 
 def _ending(exitcode: int | None) -> str:

@@ -264,6 +264,7 @@ def _rules(config: Config) -> Rules:
         group_members=config.limits.group_members,
         line_bytes=config.limits.line_bytes,
         token_ms=round(config.sessions.token_seconds * 1000),
+        offline_delivery=config.messages.offline_delivery,
     )
 
 

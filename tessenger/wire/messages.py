@@ -251,12 +251,13 @@ class Error(Answer, tag="error", frozen=True, gc=False):
     re: Id | None = None
 
 
-class Sent(Answer, tag="sent", frozen=True, gc=False):
-    """The message is in the journal."""
+class Sent(Answer, tag="sent", frozen=True, gc=False, omit_defaults=True):
+    """The message is in the journal. `away`: it waits there for its recipient's next sign-in."""
 
     re: Id
     seq: int
     at: int
+    away: bool = False
 
 
 class UserLine(Struct, frozen=True, gc=False):

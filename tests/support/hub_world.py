@@ -68,11 +68,13 @@ class World:
         text_bytes: int = 49_152,
         group_members: int = 1_000,
         max_attempts: int = 3,
+        *,
+        offline_delivery: bool = False,
     ) -> None:
         """Every user's password is `123`."""
         self.now = 1_700_000_000_000
         self.passwords = dict.fromkeys(users, "123")
-        self.rules = Rules(text_bytes, group_members, LINE_BYTES, TOKEN_MS)
+        self.rules = Rules(text_bytes, group_members, LINE_BYTES, TOKEN_MS, offline_delivery=offline_delivery)
         self.journal = MemoryJournal()
         self.ledger = Ledger(self.journal.load(), GRACE_MS)
         limits = StateLimits(max_attempts, BLOCK_MS, 0, group_members)
@@ -257,10 +259,16 @@ class WorldOffice:
         self._do(lambda: self._world.journal.missed(user, after, upto), then)
 
     def unread(
-        self, user: str, after: int | None, upto: int, then: Callable[[list[AnyEntry] | Unavailable], None]
+        self,
+        user: str,
+        after: int | None,
+        upto: int,
+        then: Callable[[list[AnyEntry] | Unavailable], None],
+        *,
+        away: bool,
     ) -> None:
         """Read what was never shown."""
-        self._do(lambda: self._world.journal.unread(user, after, upto), then)
+        self._do(lambda: self._world.journal.unread(user, after, upto, away=away), then)
 
     def answer(self, session: int, request: int, then: Callable[[AnyEntry | Unavailable | None], None]) -> None:
         """Read what a request led to."""

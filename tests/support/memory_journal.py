@@ -64,12 +64,12 @@ class MemoryJournal:
         due = self._private(user, after, upto) + self._of_groups(user, after, upto)
         return sorted(due, key=lambda entry: entry.seq)
 
-    def unread(self, user: str, after: int | None, upto: int) -> list[AnyEntry]:
+    def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[AnyEntry]:
         """Return what was due in earlier sessions and was never shown."""
         reader = self.readers.get(names.key(user), Reader(user))
         seen = max(reader.seen_seq, after or 0)
         private = [entry for entry in self._private(user, seen, upto) if isinstance(entry, entries.Message)]
-        due = private + self._of_groups(user, seen, min(upto, reader.offline_seq - 1))
+        due = private + self._of_groups(user, seen, upto if away else min(upto, reader.offline_seq - 1))
         return sorted(due, key=lambda entry: entry.seq)
 
     def answer(self, session: int, request: int) -> AnyEntry | None:

@@ -31,7 +31,9 @@ def test_words() -> None:
     """The lines of the original description."""
     assert render.message(Message(1, "aaa", "how are u ?", AT)) == f"{TIME}, aaa: how are u ?"
     assert render.group_message(GroupMessage(1, "g", "bbb", "haha!", AT)) == f"{TIME}, g, bbb: haha!"
-    assert render.message_sent(Sent(1, 1, AT)) == f"message sent at {TIME}"
+    assert render.message_sent("bbb", Sent(1, 1, AT)) == f"message sent at {TIME}"
+    away = render.message_sent("bbb", Sent(1, 1, AT, away=True))
+    assert away == f"message sent at {TIME}\nuser bbb not online, gets it at the next sign-in"
     assert render.group_message_sent(Sent(1, 1, AT)) == f"Group chat message sent at:{TIME}"
     assert render.group_created("g") == "Group chat created g"
     assert render.group_joined("g") == "You have joined Groupchat g"
