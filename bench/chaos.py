@@ -242,7 +242,13 @@ def main() -> int:
     options = parser.parse_args()
     print(f"seed {options.seed}, {options.kills} kills of each role, {options.rate} messages a second")
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
-        held = uvloop.run(Chaos(Path(folder), options.rate, options.seed).run(options.kills))
+        chaos = Chaos(Path(folder), options.rate, options.seed)
+        try:
+            held = uvloop.run(chaos.run(options.kills))
+        except BaseException:
+            if hasattr(chaos, "server"):
+                chaos.server.kill()
+            raise
     print("everything held" if held else "NOT everything held")
     return 0 if held else 1
 
