@@ -266,9 +266,10 @@ def pair(
     max_datagram: int = 65_507,
     stall_seconds: float = 30.0,
     receiver_name: str = "x.mp4",
+    size: int | None = None,
 ) -> Pair:
     """Return two ends of the transfer of `data` that are joined by `path`."""
-    binding = Binding("00112233445566aa", "aaa", "bbb", "x.mp4", len(data))
+    binding = Binding("00112233445566aa", "aaa", "bbb", "x.mp4", len(data) if size is None else size)
     keys = [X25519PrivateKey.from_private_bytes(path.random.randbytes(32)) for _ in range(2)]
     publics = [public_text(key) for key in keys]
     source = source or MemorySource(data)
