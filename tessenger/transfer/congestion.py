@@ -96,6 +96,7 @@ class Congestion:
         self._shares = {phase: _LossShare() for phase in Phase}
         self._congested = _LossShare()
         self._lowest_rtt = NEVER  # of this cycle
+        self._round_rtt = self._last_round_rtt = NEVER
         self._probe = CYCLE[0] - 1
         self._hold = 1.0
         self.datagram = 1_200
@@ -130,7 +131,9 @@ class Congestion:
         self, sample: Sample, in_flight: int, delivered: int, min_rtt: float, now: float, latest_rtt: float = 0.0
     ) -> None:
         """Take what an acknowledgement, or the lack of one, said; `latest_rtt` is 0 where it is not known."""
-        queued = latest_rtt - self._min_rtt > self._queue_threshold
+        # The shortest of a round: a machine that is busy makes single round trips longer, a queue makes all of them so.
+        self._round_rtt = min(self._round_rtt, latest_rtt or NEVER)
+        queued = NEVER > min(self._round_rtt, self._last_round_rtt) > self._min_rtt + self._queue_threshold
         self._lowest_rtt = min(self._lowest_rtt, latest_rtt or NEVER)
         for phase in {*sample.arrived, *sample.lost}:
             arrived, lost = sample.arrived.get(phase, 0), sample.lost.get(phase, 0)
@@ -168,6 +171,7 @@ class Congestion:
 
     def _end_round(self, now: float) -> None:
         self._round += 1
+        self._last_round_rtt, self._round_rtt = self._round_rtt, NEVER
         total = self._round_arrived + self._round_lost
         lost_much = total > 16 * self.datagram and self._round_lost > STARTUP_LOSS * total
         self._round_arrived = self._round_lost = 0
