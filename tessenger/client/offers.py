@@ -85,7 +85,7 @@ class Transfers:
     """All transfers of one session.
 
     `asks`: whether there is a person who can be asked about files above `auto_accept_below`; without one these are
-    refused. 0 takes every file.
+    refused. 0 takes none unasked: this is a bound of trust and no limit that 0 could switch off.
     """
 
     def __init__(self, user: str, *, auto_accept_below: int, asks: bool) -> None:
@@ -246,12 +246,12 @@ class Transfers:
         )
         what = f"{name} ({render.size(size)})"
         limit = self._auto_accept_below
-        if not limit or size <= limit:
+        if limit and size <= limit:
             return [Note(f"Receiving {what} from {peer}."), *self._take(t)]
         if self._asks:
             return [Show(f"{peer} offers {what}: /accept {t.number} or /reject {t.number}")]
         self._end(t, "refused")
-        reason = f"only files up to {render.size(limit)} are taken without asking"
+        reason = f"only files up to {render.size(limit)} are taken without asking" if limit else "nobody can be asked"
         return [Ask(t.id, Reject(0, peer, t.id, reason)), Note(f"Refused {what} from {peer}: {reason}.")]
 
     def _take(self, t: Transfer) -> Effects:

@@ -417,9 +417,11 @@ def test_files_that_cannot_be_sent(client: PipedClient, tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
     client.sign_in()
+    client.type("p2pvideo bbb folder")
+    assert client.answer() == ["folder is a directory, not a file."]
     for name, text in [
         ("missing.mp4", "There is no file missing.mp4."),
-        ("folder", "folder is a directory, not a file."),
+        ("folder", "There is no file in folder."),
         ("pipe", "pipe is not a regular file."),
         ("a\x1bb", "There is no file a␛b."),
         ("''", "There is no file named by an empty path."),

@@ -118,10 +118,13 @@ def test_a_large_file_is_refused_where_nobody_can_be_asked() -> None:
     ]
 
 
-def test_a_limit_of_zero_takes_every_file() -> None:
-    """0 switches a limit off, as everywhere in the config."""
+def test_a_bound_of_zero_takes_no_file_unasked() -> None:
+    """Not even an empty one; in a pipe, where nobody can be asked, it is refused."""
+    asking = transfers(limit=0, asks=True)
+    assert asking.event(offer(0), 0.0) == [Show("bbb offers a.mp4 (0 B): /accept 1 or /reject 1")]
     mine = transfers(limit=0, asks=False)
-    assert isinstance(mine.event(offer(2**40), 0.0)[-1], Tell)
+    (refusal, _) = mine.event(offer(1), 0.0)
+    assert refusal == Ask(ID, Reject(0, "bbb", ID, "nobody can be asked"))
 
 
 def test_refusing() -> None:
