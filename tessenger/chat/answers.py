@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tessenger.chat import entries, events
+from tessenger.chat import entries, events, words
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.present import Present
 from tessenger.wire import messages
@@ -62,6 +62,8 @@ def answer_to(re: int, entry: AnyEntry, present: Present) -> bytes:
     match entry:
         case entries.Message() | entries.GroupMessage():
             return b'{"type":"sent","re":%d,"seq":%d,"at":%d}\n' % (re, entry.seq, entry.at)
+        case entries.Command(code="", name="history"):  # a repeat is read again, so this is another request
+            return line(messages.Error("not_done", words.NOT_DONE, re))
         case entries.Command(code=""):
             return active_users(re, present)
         case entries.Command():

@@ -41,6 +41,7 @@ class Refusal(Struct, frozen=True):
 class Rules(Struct, frozen=True):
     """What of the configuration the rules need. Bytes and members; 0 means no limit.
 
+    `history_bytes`: of texts that one request for history is answered with at most, for it comes at once.
     `offline_delivery`: messages to people who are away are kept for them.
     """
 
@@ -49,6 +50,7 @@ class Rules(Struct, frozen=True):
     line_bytes: int
     token_ms: int
     offline_delivery: bool = False
+    history_bytes: int = 262_144
 
 
 class Accounts(Protocol):

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from tessenger.chat.entries import AnyEntry
+from tessenger.chat.entries import AnyEntry, GroupMessage, Message
 from tessenger.chat.present import Snapshot
 
 # ---- the ordered log ----
@@ -50,6 +50,29 @@ class Journal(Protocol):
         ...
 
 
+class Question(Struct, frozen=True):
+    """What `user` asks of the past: messages with `peer`, of `group`, or (both empty) all that they may read.
+
+    The newest `limit` of those at or after `since` (Unix ms, 0: of ever) and before number `before` (0: up to now),
+    and no more than `max_bytes` of texts. A group's only from while they were a member.
+    """
+
+    user: str
+    peer: str
+    group: str
+    limit: int
+    since: int
+    before: int
+    max_bytes: int
+
+
+class Page(Struct, frozen=True):
+    """What answers a `Question`, the oldest first. `before`: ask on with this for what is older; 0: that is all."""
+
+    found: list[Message | GroupMessage]
+    before: int
+
+
 class Reader(Protocol):
     """What workers read from the journal, each over a connection of its own and on a thread of its own."""
 
@@ -72,6 +95,10 @@ class Reader(Protocol):
         session ended. `after`, where the client saved it, raises the last one seen. Signals are left out as stale.
         `away`: group messages that came after their last session ended, too.
         """
+        ...
+
+    def history(self, question: Question) -> Page:
+        """Return what was said, with a bounded amount of work: a page may have less than `limit` and still go on."""
         ...
 
     def answer(self, session: int, request: int) -> AnyEntry | None:
@@ -224,6 +251,10 @@ class Office(Protocol):
         away: bool,
     ) -> None:
         """Read what was due in earlier sessions; `away`: and what groups said since."""
+        ...
+
+    def history(self, question: Question, then: Callable[[Page | Unavailable], None]) -> None:
+        """Read what was said, without delaying any other read."""
         ...
 
     def answer(self, session: int, request: int, then: Callable[[AnyEntry | Unavailable | None], None]) -> None:

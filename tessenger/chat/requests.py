@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tessenger.chat import answers, entries, events, sign_in, words
+from tessenger.chat import answers, entries, events, history, sign_in, words
 from tessenger.chat.hub import Handler, Hub, Refusal
 from tessenger.chat.link import Link
 from tessenger.chat.ports import ClaimResult, Unavailable
@@ -302,6 +302,7 @@ HANDLERS: dict[type, tuple[str, Handler]] = {
     messages.Accept: ("", _signed_in_only(accept)),
     messages.Reject: ("", _signed_in_only(reject)),
     messages.Cancel: ("", _signed_in_only(cancel)),
+    messages.History: ("history", _signed_in_only(history.history)),
     messages.Names: ("", _signed_in_only(list_names)),
     messages.Sync: ("", _signed_in_only(sync)),
     messages.Seen: ("", _signed_in_only(seen)),

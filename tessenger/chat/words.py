@@ -23,6 +23,7 @@ EMPTY_TEXT = "The message is empty."
 TEXT_TOO_LONG = "The message is too long: {size} bytes, at most {limit} are allowed."
 TO_SELF = "You cannot send a message to yourself."
 FILE_TO_SELF = "You cannot send a file to yourself."
+ONE_CONVERSATION = "A history is of one user or of one group."
 BAD_FILE_NAME = "The file name is empty or too long."
 PROTOCOL = "This server speaks version {ours} of the protocol, not {theirs}."
 

@@ -21,6 +21,8 @@ class Kind(Enum):
     TEXT = "text"  # the rest of the line, verbatim
     FILE = "file"  # quoted as in a shell where it has spaces
     NUMBER = "number"
+    CONVERSATION = "conversation"  # a user or a group
+    SPAN = "span"  # how far back
     COMMAND = "command"
 
 
@@ -84,6 +86,14 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("joingroup", (_GROUP,), "Join a group chat.", pipelined=True),
     Command("groupmsg", (_GROUP, _TEXT), "Send a message to a group chat that you have joined.", pipelined=True),
+    Command(
+        "history",
+        (
+            Argument("USER|GROUP", Kind.CONVERSATION, optional=True),
+            Argument("N|1h|today", Kind.SPAN, optional=True),
+        ),
+        "Show what was said: in one conversation or in all, the last N messages or those since then.",
+    ),
     Command("logout", (), "Sign out and leave."),
     Command("p2pvideo", (_USER, _FILE), "Send a video straight to someone's machine."),
     Command("sendfile", (_USER, _FILES), "Send files, or folders with all that is in them, to someone's machine."),

@@ -51,11 +51,13 @@ def suggest(before: str, known: Known, list_directory: ListDirectory) -> list[Su
             return _names(typed, known.groups)
         case Kind.NUMBER:
             return _names(typed, known.transfers)
+        case Kind.CONVERSATION:
+            return _names(typed, [*known.users, *known.groups])
         case Kind.COMMAND:
             return _names(typed, [command.name for command in COMMANDS])
         case Kind.FILE:
             return _paths(typed, list_directory)
-        case Kind.TEXT | Kind.NEW_GROUP:
+        case Kind.TEXT | Kind.NEW_GROUP | Kind.SPAN:
             return []
 
 
@@ -64,7 +66,7 @@ def wants_names(before: str) -> bool:
     word, _, rest = before.lstrip().partition(" ")
     command = BY_NAME.get(word.removeprefix("/").lower())
     argument = _argument(command, rest.lstrip())[0] if command else None
-    return argument is not None and argument.kind in (Kind.USER, Kind.GROUP)
+    return argument is not None and argument.kind in (Kind.USER, Kind.GROUP, Kind.CONVERSATION)
 
 
 def _argument(command: Command, rest: str) -> tuple[Argument | None, str]:

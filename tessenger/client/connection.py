@@ -95,6 +95,7 @@ class Connection:
         self._less: asyncio.Event = asyncio.Event()
         self._said = ""
         self.token = ""
+        self.user = ""
         self.last_seq = 0
         self.line_bytes = 65_536
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -226,7 +227,7 @@ class Connection:
         if not getattr(answer, "more", False):
             del self._pending[re]
         if isinstance(answer, Welcome):
-            self.token = answer.token
+            self.token, self.user = answer.token, answer.user
             self.line_bytes = answer.limits.line_bytes
         if isinstance(answer, Bye):
             self._finish(Ending("", ok=True))

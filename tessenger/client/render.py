@@ -44,6 +44,15 @@ def group_message_sent(answer: Sent) -> str:
     return f"Group chat message sent at:{local_time(answer.at)}"
 
 
+def said(event: Message | GroupMessage, reader: str) -> str:
+    """A message of a history, as it was shown to `reader`; one of their own also says to whom it went."""
+    if isinstance(event, GroupMessage):
+        return group_message(event)
+    if event.sender != reader:
+        return message(event)
+    return f"{local_time(event.at)}, {clean_line(event.sender)} to {clean_line(event.to)}: {clean(event.text)}"
+
+
 def active_users(users: Sequence[UserLine]) -> str:
     """Who is online, one a line; all lines but the last end in a full stop."""
     return ".\n".join(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol, TypeVar
@@ -19,6 +20,7 @@ from tessenger.client.commands import Call, Kind, Mistake, help_text, parse
 from tessenger.client.connection import Connection, Event
 from tessenger.client.files import FileProcess, ProcessDied, Report
 from tessenger.client.local_files import absolute, files_in, unreadable
+from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked
 from tessenger.client.offers import Ask, Effects, Note, Show, Tell, Transfers
 from tessenger.client.transfer import describe
 from tessenger.wire.messages import (
@@ -98,6 +100,7 @@ class Chat:
             "creategroup": self._creategroup,
             "joingroup": self._joingroup,
             "groupmsg": self._groupmsg,
+            "history": self._history,
             "logout": self._logout,
             "p2pvideo": self._p2pvideo,
             "sendfile": self._sendfile,
@@ -220,6 +223,18 @@ class Chat:
 
     def _joingroup(self, group: str) -> None:
         self._ask(JoinGroup(0, group), self._on(Joined, lambda a: render.group_joined(a.group)))
+
+    def _history(self, *words: str) -> None:
+        wanted = asked(words, time.time_ns() // 1_000_000)
+        if wanted is None:
+            self._output.show(NO_SPAN.format(clean_line(words[-1])))
+            return
+
+        def done(found: list[Message | GroupMessage]) -> None:
+            user = self._connection.user
+            self._output.show("\n".join(self._line(render.said(event, user)) for event in found) or NOTHING)
+
+        LookBack(*wanted, self._ask, done).begin()
 
     def _logout(self) -> None:
         self._leaving = True

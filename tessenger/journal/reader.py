@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from tessenger.chat.entries import AnyEntry, Signal
+from tessenger.chat.ports import Page, Question
 from tessenger.chat.present import Snapshot
-from tessenger.journal import changes, rows, schema
+from tessenger.journal import changes, history, rows, schema
 
 _LAST = 2**63 - 1
 """Above every sequence number."""
@@ -75,6 +76,11 @@ class SqliteReader:
         of_groups = {"user": user, "after": seen, "upto": upto if away else min(upto, offline - 1)}
         due = self._entries((PRIVATE, private), (OF_GROUPS, of_groups))
         return [entry for entry in due if type(entry) is not Signal]
+
+    def history(self, question: Question) -> Page:
+        """Return what was said: a page of it, and from where to go on."""
+        with self._transaction() as db:
+            return history.read_page(db, question)
 
     def answer(self, session: int, request: int) -> AnyEntry | None:
         """Return the entry that this request of this session led to, or None."""

@@ -21,6 +21,9 @@ COLUMNS = ("seq", "at", "kind", "session", "number", "request", "slot", "n", "us
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM entries"  # noqa: S608 constants only
 INSERT = f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 constants only
 
+TEXT = COLUMNS.index("text")
+"""Where a row has the text of a message."""
+
 _NUMBERS = ("session", "number", "request", "slot", "n")
 _TARGETS = ("to", "group", "target")
 """Fields that go into the column `target`: what readers look entries up by, a user's or a group's name."""

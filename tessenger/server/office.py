@@ -22,6 +22,8 @@ from tessenger.chat.ports import (
     ClaimResult,
     IsBlocked,
     OpenClaim,
+    Page,
+    Question,
     Reader,
     SharedState,
     SignedIn,
@@ -53,6 +55,9 @@ MAX_SIGNING_IN = 2_000
 
 SIGN_IN_SECONDS = 20.0
 """How long a sign-in may wait for its turn at an address's rate."""
+
+MAX_ASKING = 256
+"""Questions about the past that may wait for the thread that reads it; above it a worker answers that it is busy."""
 
 _log = logging.getLogger("tessenger")
 _Result = TypeVar("_Result")
@@ -144,6 +149,27 @@ class SharedStateLink:
                 self._changed.notify_all()
 
 
+class ReadingThread:
+    """A thread that reads the journal, over a connection of its own."""
+
+    def __init__(self, journal: Path, name: str) -> None:
+        """Open nothing yet."""
+        self.executor = ThreadPoolExecutor(1, name)
+        self._journal = journal
+        self._reader: Reader | None = None
+
+    def read(self, query: Callable[[Reader], _Result]) -> _Result | Unavailable:
+        """Run a query; called on the thread."""
+        try:
+            if self._reader is None:
+                self._reader = SqliteReader(self._journal)
+            result = query(self._reader)
+        except JournalError:  # busy beyond its patience, or out of room: the client may ask again
+            return Unavailable()
+        faults.reach("worker.read")
+        return result
+
+
 class Office:
     """An implementation of `chat.ports.Office`: `then` is called on the worker's loop."""
 
@@ -154,14 +180,14 @@ class Office:
         self.credentials = credentials
         self.block_seconds = block_seconds
         self._worker = worker
-        self._journal = journal
-        self._reader: Reader | None = None
         self._state = SharedStateLink(worker, epoch)
         self._loop = asyncio.get_running_loop()
         self._signing_in = 0
         self._hashing = ThreadPoolExecutor(HASHING_THREADS, "sign-in")
         self._claiming = ThreadPoolExecutor(1, "claims")
-        self._reading = ThreadPoolExecutor(1, "journal")
+        self._reading = ReadingThread(journal, "journal")
+        self._looking_back = ReadingThread(journal, "history")
+        self._asking = 0
         self._following = ThreadPoolExecutor(1, "report")
 
     # ---- the port ----
@@ -227,6 +253,19 @@ class Office:
         """See `chat.ports.Office`."""
         self._read(lambda reader: reader.unread(user, after, upto, away=away), then)
 
+    def history(self, question: Question, then: Callable[[Page | Unavailable], None]) -> None:
+        """See `chat.ports.Office`."""
+        if self._asking >= MAX_ASKING:
+            self._loop.call_soon(then, Unavailable())
+            return
+        self._asking += 1
+
+        def done(page: Page | Unavailable) -> None:
+            self._asking -= 1
+            then(page)
+
+        self._read(lambda reader: reader.history(question), done, self._looking_back)
+
     def answer(self, session: int, request: int, then: Callable[[AnyEntry | Unavailable | None], None]) -> None:
         """See `chat.ports.Office`."""
         self._read(lambda reader: reader.answer(session, request), then)
@@ -256,18 +295,15 @@ class Office:
         number = self._state.call(lambda state: state.attempt_succeeded(begun.attempt, user))
         return number if isinstance(number, Unavailable) else SignedIn(name, number)
 
-    def _read(self, query: Callable[[Reader], _Result], then: Callable[[_Result | Unavailable], None]) -> None:
-        def read() -> _Result | Unavailable:
-            try:
-                if self._reader is None:
-                    self._reader = SqliteReader(self._journal)
-                result = query(self._reader)
-            except JournalError:  # busy beyond its patience, or out of room: the client may ask again
-                return Unavailable()
-            faults.reach("worker.read")
-            return result
-
-        self._do(self._reading, read, then)
+    def _read(
+        self,
+        query: Callable[[Reader], _Result],
+        then: Callable[[_Result | Unavailable], None],
+        thread: ReadingThread | None = None,
+    ) -> None:
+        """Read the journal on a thread, and call `then` with what was found, on the loop."""
+        reading = thread or self._reading
+        self._do(reading.executor, lambda: reading.read(query), then)
 
     def _do(
         self, threads: ThreadPoolExecutor, job: Callable[[], _Result], then: Callable[[_Result | Unavailable], None]

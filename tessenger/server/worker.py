@@ -41,6 +41,9 @@ DRAIN_SECONDS = 1.5
 CLOSE_SECONDS = 0.5
 """How long the end of a worker waits for its clients to take their last lines."""
 
+HISTORY_BYTES = 262_144
+"""Bytes of texts that one request for history brings at most, all at once."""
+
 _REFUSALS: dict[bytes, tuple[ErrorCode, str]] = {
     acceptor.FULL: ("server_full", words.SERVER_FULL),
     acceptor.CROWDED: ("too_many_connections", words.TOO_MANY_CONNECTIONS),
@@ -265,6 +268,7 @@ def _rules(config: Config) -> Rules:
         line_bytes=config.limits.line_bytes,
         token_ms=round(config.sessions.token_seconds * 1000),
         offline_delivery=config.messages.offline_delivery,
+        history_bytes=min(HISTORY_BYTES, config.limits.queue_bytes // 8),  # JSON may spell a byte with six
     )
 
 

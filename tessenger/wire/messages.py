@@ -19,6 +19,9 @@ PROTOCOL = 1
 Id = Annotated[int, Meta(ge=0, le=2**53)]
 """A request id: rises within a session. 2**53: the largest integer that every JSON reader keeps exact."""
 
+MAX_HISTORY = 1_000
+"""Messages that one request can ask for."""
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 ShortText = Annotated[str, Meta(max_length=255)]
 Host = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:_-]{0,255}$")]
@@ -141,6 +144,20 @@ class Names(Request, tag="names", frozen=True, gc=False):
     id: Id
 
 
+class History(Request, tag="history", frozen=True, gc=False):
+    """What was said: `with` someone (or a group of that name), in a `group`, or in all conversations.
+
+    The newest `limit` messages at or after `since` (Unix ms) and numbered below `before`; 0 means any.
+    """
+
+    id: Id
+    peer: str = field(name="with", default="")
+    group: str = ""
+    limit: Annotated[int, Meta(ge=1, le=MAX_HISTORY)] = 50
+    since: Id = 0
+    before: Id = 0
+
+
 class Ping(Request, tag="ping", frozen=True, gc=False):
     """Is the worker alive: answered at once, before requests that came earlier."""
 
@@ -167,7 +184,7 @@ class Logout(Request, tag="logout", frozen=True, gc=False):
 
 AnyRequest = (
     Login | Resume | MsgTo | GroupMsg | ActiveUser | CreateGroup | JoinGroup | P2PVideo | Accept | Reject | Cancel
-    | Names | Ping | Sync | Seen | Logout
+    | Names | History | Ping | Sync | Seen | Logout
 )  # fmt: skip
 
 
@@ -332,12 +349,13 @@ class Bye(Answer, tag="bye", frozen=True, gc=False):
 
 
 class Message(Answer, tag="message", frozen=True, gc=False):
-    """A private message for you."""
+    """A private message for you; with `to`, in a `history`, perhaps one of yours."""
 
     seq: int
     sender: str = field(name="from")
     text: str
     at: int
+    to: str = ""
 
 
 class GroupMessage(Answer, tag="groupmessage", frozen=True, gc=False):
@@ -396,6 +414,18 @@ class Cancelled(Answer, tag="cancelled", frozen=True, gc=False):
     reason: str = ""
 
 
+class HistoryAnswer(Answer, tag="history", frozen=True, gc=False, omit_defaults=True):
+    """What was said, the oldest first; long ones come in several answers.
+
+    `before`, in the last one: there may be more that is older; ask on with it. 0: that is all.
+    """
+
+    re: Id
+    messages: list[Message | GroupMessage]
+    more: bool = False
+    before: int = 0
+
+
 class Replaced(Answer, tag="replaced", frozen=True, gc=False):
     """You signed in elsewhere: this session is over and the server closes the connection. Do not reconnect."""
 
@@ -410,5 +440,5 @@ class Closing(Answer, tag="closing", frozen=True, gc=False):
 
 AnyAnswer = (
     Welcome | Denied | Error | Sent | ActiveUsers | Created | Joined | NamesAnswer | Offered | Pong | Synced | Bye
-    | Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | Replaced | Closing
+    | Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | HistoryAnswer | Replaced | Closing
 )  # fmt: skip

@@ -21,6 +21,8 @@ from tessenger.chat.link import Link
 from tessenger.chat.ports import (
     ClaimResult,
     IsBlocked,
+    Page,
+    Question,
     SignedIn,
     SignInResult,
     TryLater,
@@ -269,6 +271,10 @@ class WorldOffice:
     ) -> None:
         """Read what was never shown."""
         self._do(lambda: self._world.journal.unread(user, after, upto, away=away), then)
+
+    def history(self, question: Question, then: Callable[[Page | Unavailable], None]) -> None:
+        """Read what was said."""
+        self._do(lambda: self._world.journal.history(question), then)
 
     def answer(self, session: int, request: int, then: Callable[[AnyEntry | Unavailable | None], None]) -> None:
         """Read what a request led to."""

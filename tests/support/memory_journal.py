@@ -6,7 +6,8 @@ import copy
 from collections.abc import Sequence
 
 from tessenger.chat import entries
-from tessenger.chat.entries import AnyEntry
+from tessenger.chat.entries import AnyEntry, GroupMessage, Message
+from tessenger.chat.ports import Page, Question
 from tessenger.chat.present import Group, Present, Reader, Snapshot
 from tessenger.wire import names
 
@@ -71,6 +72,27 @@ class MemoryJournal:
         private = [entry for entry in self._private(user, seen, upto) if isinstance(entry, entries.Message)]
         due = private + self._of_groups(user, seen, upto if away else min(upto, reader.offline_seq - 1))
         return sorted(due, key=lambda entry: entry.seq)
+
+    def history(self, question: Question) -> Page:
+        """Return what was said, by going through everything."""
+
+        def may_read(entry: Message | GroupMessage) -> bool:
+            me, peer = names.key(question.user), names.key(question.peer)
+            if isinstance(entry, Message):
+                two = {names.key(entry.user), names.key(entry.to)}
+                return not question.group and me in two and (not peer or two == {me, peer})
+            if peer or (question.group and names.key(question.group) != names.key(entry.group)):
+                return False
+            member = self.present.groups[names.key(entry.group)].members.get(me)
+            return member is not None and member.since_seq < entry.seq
+
+        found = [
+            e for e in self.entries
+            if isinstance(e, Message | GroupMessage) and may_read(e)
+            and e.at >= question.since and e.seq < (question.before or 2**62)
+        ]  # fmt: skip
+        kept = found[-question.limit :]
+        return Page(kept, kept[0].seq if len(kept) < len(found) else 0)
 
     def answer(self, session: int, request: int) -> AnyEntry | None:
         """Return the entry that this request of this session led to."""
