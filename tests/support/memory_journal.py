@@ -83,7 +83,8 @@ class MemoryJournal:
                 return not question.group and me in two and (not peer or two == {me, peer})
             if peer or (question.group and names.key(question.group) != names.key(entry.group)):
                 return False
-            member = self.present.groups[names.key(entry.group)].members.get(me)
+            group = self.present.group(entry.group)
+            member = None if group is None else group.members.get(me)
             return member is not None and member.since_seq < entry.seq
 
         found = [
