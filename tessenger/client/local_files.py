@@ -36,6 +36,14 @@ def unreadable(path: Path, typed: str) -> str:
     return ""
 
 
+def is_folder(path: Path, typed: str) -> bool:
+    """Tell whether `typed` names a folder that can be walked, and no link to one."""
+    try:
+        return bool(typed) and path.is_dir() and not path.is_symlink()
+    except (OSError, ValueError):  # no path at all, which `unreadable` explains
+        return False
+
+
 def files_in(folder: Path) -> Iterator[tuple[Path, str]]:
     """Return every plain file below `folder`, with the name to offer it by: its path from the folder's own name on.
 

@@ -19,7 +19,7 @@ from tessenger.client import render
 from tessenger.client.commands import Call, Kind, Mistake, help_text, parse
 from tessenger.client.connection import Connection, Event
 from tessenger.client.files import FileProcess, ProcessDied, Report
-from tessenger.client.local_files import absolute, files_in, unreadable
+from tessenger.client.local_files import absolute, files_in, is_folder, unreadable
 from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked
 from tessenger.client.offers import Ask, Effects, Note, Show, Tell, Transfers
 from tessenger.client.transfer import describe
@@ -253,7 +253,7 @@ class Chat:
     def _sendfile(self, to: str, *paths: str) -> None:
         for path in paths:
             full = absolute(path)
-            whole_folder = len(path) > 0 and full.is_dir() and not full.is_symlink()
+            whole_folder = is_folder(full, path)
             problem = "" if whole_folder else unreadable(full, path)
             if problem:
                 self._output.show(problem)
