@@ -60,6 +60,7 @@ class LimitsSection(Struct, frozen=True, forbid_unknown_fields=True):
     queue_bytes: Annotated[int, Meta(ge=65_536)] = 4_194_304
     feed_bytes: Annotated[int, Meta(ge=1_048_576)] = 67_108_864
     login_seconds: Annotated[float, Meta(ge=1)] = 60
+    dead_peer_seconds: Annotated[int, Meta(ge=0, le=32_767)] = 60
     bad_lines: Annotated[int, Meta(ge=1)] = 10
 
 

@@ -25,7 +25,7 @@ from tessenger.chat.requests import HANDLERS
 from tessenger.config import Config, LimitsSection
 from tessenger.errors import CredentialsError
 from tessenger.journal.reader import SqliteReader
-from tessenger.server import acceptor, control, roles, tls
+from tessenger.server import acceptor, control, dead_peers, roles, tls
 from tessenger.server.connection import ClientConnection, peer_of
 from tessenger.server.log_link import LogLink
 from tessenger.server.office import Office
@@ -159,7 +159,7 @@ class ClientDoor:
         accepted.setblocking(False)
         with contextlib.suppress(OSError):  # it may be gone already, which the next line notices
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            dead_peers.watch(accepted, self.limits.dead_peer_seconds)
         connection = ClientConnection(self, peer_of(accepted), _REFUSALS.get(word))
         self.connections.add(connection)
         try:

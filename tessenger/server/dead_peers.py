@@ -1,0 +1,35 @@
+"""Notices peers that are gone without a word: the kernel's own means, set on each accepted socket. Runs in workers.
+
+While data is on its way, the kernel gives up when none of it was acknowledged for so long (TCP_USER_TIMEOUT, RFC 5482);
+while none is, it probes the peer's kernel after a silence (keep-alive, RFC 1122, 4.2.3.6) and gives up as late.
+"""
+
+from __future__ import annotations
+
+import socket
+
+PROBES = 3
+"""Probes without an answer after which a silent peer is given up."""
+
+
+def watch(connection: socket.socket, seconds: int) -> None:
+    """Give the peer up when it was gone for `seconds`; 0: when the system thinks so, which takes hours.
+
+    Raises `OSError` where the connection is gone already.
+    """
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if not seconds:
+        return
+    pause = max(1, seconds // (2 * PROBES))
+    silence = max(1, seconds - PROBES * pause)
+    wanted = {
+        "TCP_KEEPIDLE": silence,
+        "TCP_KEEPALIVE": silence,  # the name of TCP_KEEPIDLE on macOS
+        "TCP_KEEPINTVL": pause,
+        "TCP_KEEPCNT": PROBES,
+        "TCP_USER_TIMEOUT": seconds * 1000,
+    }
+    for name, value in wanted.items():
+        option = getattr(socket, name, None)
+        if option is not None:  # a system that lacks one goes by the others
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
