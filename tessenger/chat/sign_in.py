@@ -162,7 +162,7 @@ def _online(hub: Hub, link: Link, request: Login, token: str, entry: AnyEntry) -
         link.user,
         request.after,
         entry.seq,
-        lambda found: _catch_up(hub, link, place, found),
+        lambda found: _catch_up(hub, link, place, found, counted=True),
         away=hub.rules.offline_delivery,
     )
 
@@ -199,8 +199,10 @@ def _welcome(hub: Hub, link: Link, re: int, token: str, seq: int) -> Place:
     return link.hold()
 
 
-def _catch_up(hub: Hub, link: Link, place: Place, found: list[AnyEntry] | Unavailable) -> None:
-    """Send what was missed, then what came meanwhile, and go on."""
+def _catch_up(
+    hub: Hub, link: Link, place: Place, found: list[AnyEntry] | Unavailable, *, counted: bool = False
+) -> None:
+    """Send what was missed, `counted` with how much that is, then what came meanwhile, and go on."""
     if link.ended:
         return
     link.busy = False
@@ -209,7 +211,10 @@ def _catch_up(hub: Hub, link: Link, place: Place, found: list[AnyEntry] | Unavai
         hub.lost(link)
         link.end()
         return
-    link.release(place, b"".join([answers.event_line(entry) for entry in found]))
+    missed = [answers.event_line(entry) for entry in found]
+    if counted and missed:
+        missed.insert(0, answers.line(messages.Unread(len(missed))))
+    link.release(place, b"".join(missed))
     hub.proceed(link)
 
 

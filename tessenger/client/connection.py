@@ -36,6 +36,7 @@ from tessenger.wire.messages import (
     Replaced,
     Resume,
     Seen,
+    Unread,
     Welcome,
 )
 
@@ -48,7 +49,7 @@ RESUME_SECONDS = 10.0
 WINDOW = 256
 """Unanswered requests before `room` waits; the server allows 1,024."""
 
-Event = Message | GroupMessage | Offer | Accepted | Rejected | Cancelled
+Event = Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | Unread
 _T = TypeVar("_T")
 
 
@@ -207,18 +208,23 @@ class Connection:
         re = getattr(answer, "re", None)
         if re is not None:
             self._answered(re, answer)
+        elif isinstance(answer, Unread):
+            self._hand_on(answer)
         elif isinstance(answer, Event):
             if answer.seq > self.last_seq:  # what a resumed session has shown already is not shown again
                 self.last_seq = answer.seq
-                if self._on_event is None:
-                    self._early.append(answer)
-                else:
-                    self._on_event(answer)
+                self._hand_on(answer)
         elif isinstance(answer, Replaced | Closing | Error):
             self._said = answer.text
             self._closing = isinstance(answer, Closing)
             if isinstance(answer, Replaced):
                 self._finish(Ending(answer.text, said=True))
+
+    def _hand_on(self, event: Event) -> None:
+        if self._on_event is None:
+            self._early.append(event)
+        else:
+            self._on_event(event)
 
     def _answered(self, re: int, answer: AnyAnswer) -> None:
         pending = self._pending.get(re)

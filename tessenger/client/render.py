@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tessenger.wire.messages import Denied, Error, GroupMessage, Message, Sent, UserLine
+from tessenger.wire.messages import Denied, Error, GroupMessage, Message, Sent, Unread, UserLine
 from tessenger.wire.text import clean, clean_line
 from tessenger.wire.times import local_time
 
@@ -51,6 +51,11 @@ def said(event: Message | GroupMessage, reader: str) -> str:
     if event.sender != reader:
         return message(event)
     return f"{local_time(event.at)}, {clean_line(event.sender)} to {clean_line(event.to)}: {clean(event.text)}"
+
+
+def unread(event: Unread) -> str:
+    """What stands above messages of an absence."""
+    return f"{event.count} message{'' if event.count == 1 else 's'} while you were away:"
 
 
 def active_users(users: Sequence[UserLine]) -> str:

@@ -43,6 +43,7 @@ from tessenger.wire.messages import (
     Names,
     NamesAnswer,
     Sent,
+    Unread,
     UserLine,
 )
 from tessenger.wire.text import clean_line
@@ -295,6 +296,9 @@ class Chat:
     def on_event(self, event: Event) -> None:
         """Show an event of the server."""
         match event:
+            case Unread():
+                self._output.show(render.unread(event))
+                return
             case Message():
                 self._output.show(self._line(render.message(event)))
             case GroupMessage():

@@ -426,6 +426,12 @@ class HistoryAnswer(Answer, tag="history", frozen=True, gc=False, omit_defaults=
     before: int = 0
 
 
+class Unread(Answer, tag="unread", frozen=True, gc=False):
+    """Behind a sign-in: the next `count` events are messages that came while you were away. Not sent for none."""
+
+    count: int
+
+
 class Replaced(Answer, tag="replaced", frozen=True, gc=False):
     """You signed in elsewhere: this session is over and the server closes the connection. Do not reconnect."""
 
@@ -440,5 +446,6 @@ class Closing(Answer, tag="closing", frozen=True, gc=False):
 
 AnyAnswer = (
     Welcome | Denied | Error | Sent | ActiveUsers | Created | Joined | NamesAnswer | Offered | Pong | Synced | Bye
-    | Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | HistoryAnswer | Replaced | Closing
+    | Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | HistoryAnswer | Unread | Replaced
+    | Closing
 )  # fmt: skip

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tessenger.wire.messages import CreateGroup, Error, GroupMessage, GroupMsg, Logout, Message, MsgTo, P2PVideo, Sent
+from tessenger.wire.messages import (
+    CreateGroup,
+    Error,
+    GroupMessage,
+    GroupMsg,
+    Logout,
+    Message,
+    MsgTo,
+    P2PVideo,
+    Sent,
+    Unread,
+    Welcome,
+)
 from tests.support.hub_world import World, WorldClient
 
 
@@ -38,8 +50,7 @@ def test_a_message_waits_for_its_recipient_and_the_sender_is_told(world: World) 
     assert sent.away
     world.pass_time(60_000)
     bbb = world.sign_in("bbb", 2)
-    (event,) = bbb.synced()
-    assert event == Message(sent.seq, "aaa", "for later", sent.at)
+    assert bbb.synced() == [Unread(1), Message(sent.seq, "aaa", "for later", sent.at)]
     leave(bbb)
     assert texts(world.sign_in("bbb", 1)) == []
 
@@ -60,7 +71,22 @@ def test_a_group_s_messages_wait_for_members_who_are_away(world: World) -> None:
     say(aaa, "bbb", "one")
     aaa.ask(GroupMsg(aaa.new_id(), "g", "two"))
     say(aaa, "bbb", "three")
-    assert texts(world.sign_in("bbb", 2)) == ["one", "two", "three"]
+    again = world.sign_in("bbb", 2)
+    assert again.rest()[0] == Unread(3)
+    again.lose()
+    assert texts(world.sign_in("bbb", 1)) == ["one", "two", "three"], "nobody has said yet that they were shown"
+
+
+def test_what_a_resumed_session_missed_is_not_counted(world: World) -> None:
+    """They were not away: the connection was."""
+    aaa, bbb = world.sign_in("aaa"), world.sign_in("bbb", 2)
+    bbb.lose()
+    world.settle()
+    assert not say(aaa, "bbb", "meanwhile").away
+    again = bbb.resume(bbb.token, 0)
+    world.settle()
+    assert isinstance(again.take(Welcome), Welcome)
+    assert [type(event) for event in again.rest()] == [Message]
 
 
 def test_a_group_s_messages_do_not_wait_where_that_is_off() -> None:

@@ -22,6 +22,7 @@ from tessenger.wire.messages import (
     Sent,
     Sync,
     Synced,
+    Unread,
     Welcome,
 )
 from tests.support.hub_world import BLOCK_MS, GRACE_MS, LINE_BYTES, World, WorldClient
@@ -341,7 +342,8 @@ def test_a_message_that_was_accepted_but_ordered_behind_the_logout_is_shown_late
     bbb.send(MsgTo(2, "aaa", "one moment"))
     world.settle()
     assert isinstance(bbb.take(Sent), Sent)
-    (message,) = world.sign_in("aaa", 2).synced()
+    unread, message = world.sign_in("aaa", 2).synced()
+    assert unread == Unread(1)
     assert isinstance(message, Message)
     assert message.text == "one moment"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tessenger.client import render
-from tessenger.wire.messages import Error, GroupMessage, Message, Sent, UserLine
+from tessenger.wire.messages import Error, GroupMessage, Message, Sent, Unread, UserLine
 from tessenger.wire.times import _local
 
 AT = 1_699_649_830_123
@@ -34,6 +34,8 @@ def test_words() -> None:
     assert render.message_sent("bbb", Sent(1, 1, AT)) == f"message sent at {TIME}"
     away = render.message_sent("bbb", Sent(1, 1, AT, away=True))
     assert away == f"message sent at {TIME}\nuser bbb not online, gets it at the next sign-in"
+    assert render.unread(Unread(1)) == "1 message while you were away:"
+    assert render.unread(Unread(3)) == "3 messages while you were away:"
     assert render.group_message_sent(Sent(1, 1, AT)) == f"Group chat message sent at:{TIME}"
     assert render.group_created("g") == "Group chat created g"
     assert render.group_joined("g") == "You have joined Groupchat g"
