@@ -173,7 +173,29 @@ def _resumed(hub: Hub, link: Link, request: Resume, entry: AnyEntry) -> None:
         _deny(hub, link, request.id, "session_expired")
     elif _attach(hub, link, entry):
         place = _welcome(hub, link, request.id, request.token, entry.seq)
-        hub.office.missed(link.user, request.after, entry.seq, lambda found: _catch_up(hub, link, place, found))
+        _read_missed(hub, link, place, request.after, entry.seq)
+
+
+def _read_missed(hub: Hub, link: Link, place: Place, after: int, upto: int) -> None:
+    """Read what a resumed session missed; where its client has nothing of this session, also what the sign-in found.
+
+    What was shown in earlier sessions is behind neither: such a client says 0, or the last number of before.
+    """
+    began = hub.present.sessions[link.session].seq
+
+    def earlier(unread: list[AnyEntry] | Unavailable) -> None:
+        if isinstance(unread, Unavailable):
+            _catch_up(hub, link, place, unread)
+        else:
+            hub.office.missed(link.user, began, upto, lambda found: later(unread, found))
+
+    def later(unread: list[AnyEntry], found: list[AnyEntry] | Unavailable) -> None:
+        _catch_up(hub, link, place, found if isinstance(found, Unavailable) else unread + found)
+
+    if after < began:
+        hub.office.unread(link.user, after, began, earlier, away=hub.rules.offline_delivery)
+    else:
+        hub.office.missed(link.user, after, upto, lambda found: later([], found))
 
 
 def _attach(hub: Hub, link: Link, entry: AnyEntry) -> bool:

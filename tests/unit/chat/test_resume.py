@@ -26,7 +26,7 @@ from tessenger.wire.messages import (
     Sync,
     Welcome,
 )
-from tests.support.hub_world import TOKEN_MS, World, WorldClient
+from tests.support.hub_world import GRACE_MS, TOKEN_MS, World, WorldClient
 
 
 @pytest.fixture
@@ -106,6 +106,42 @@ def test_after_says_where_to_begin(world: World) -> None:
     again = reconnected(aaa, after=numbers[0])
     assert texts(again.rest()) == ["1", "2"]
     assert texts(reconnected(again, after=numbers[2]).rest()) == []
+
+
+def test_what_earlier_sessions_showed_is_not_shown_to_a_client_that_has_nothing_yet(world: World) -> None:
+    """A session whose connection broke before its first event gets what came in it, and what its sign-in found."""
+    aaa, bbb, ccc = world.sign_in("aaa", 1), world.sign_in("bbb", 1), world.sign_in("ccc", 2)
+    aaa.ask(CreateGroup(aaa.new_id(), "g", ["ccc"]))
+    bbb.ask(MsgTo(bbb.new_id(), "aaa", "shown"))
+    assert texts(aaa.rest()) == ["shown"]
+    aaa.ask(Logout(aaa.new_id()))
+    ccc.ask(GroupMsg(ccc.new_id(), "g", "while away"))
+    aaa = world.sign_in("aaa", 2)
+    assert texts(aaa.synced()) == []
+    again = reconnected(aaa)
+    assert texts(again.synced()) == []
+    bbb.say("aaa", "live")
+    world.settle()
+    assert texts(reconnected(again).synced()) == ["live"]
+
+
+def test_what_a_sign_in_found_is_found_again_where_the_connection_broke(world: World) -> None:
+    """Nothing of it has come, or a part: it comes once, in its order, and before what is newer."""
+    aaa, bbb = world.sign_in("aaa", 1), world.sign_in("bbb", 2)
+    aaa.lose()
+    world.settle()
+    for text in ("one", "two"):
+        bbb.ask(MsgTo(bbb.new_id(), "aaa", text))
+    world.pass_time(GRACE_MS)
+    world.settle()
+    back = world.sign_in("aaa", 1)
+    bbb.ask(MsgTo(bbb.new_id(), "aaa", "three"))
+    again = reconnected(back)
+    events = again.rest()
+    assert texts(events) == ["one", "two", "three"]
+    assert isinstance(events[0], Message)
+    once_more = reconnected(again, after=events[0].seq)
+    assert texts(once_more.rest()) == ["two", "three"]
 
 
 def test_messages_of_a_group_from_before_one_was_in_are_not_missed(world: World) -> None:
