@@ -202,6 +202,15 @@ class Signal(Issued, tag="s", gc=False):
     body: bytes
 
 
+class Redacted(Entry, tag="rd", gc=False):
+    """An administrator blanked the text of message `target_seq`, in the journal and in its activity log."""
+
+    target_seq: int
+
+
+REDACTED = "[redacted]"
+"""What stands in the place of a text that was blanked."""
+
 # ---- passed on in order, never journaled ----
 
 
@@ -233,7 +242,7 @@ class Refused(Entry, tag="no", gc=False):
 
 AnyEntry = (
     Message | GroupMessage | Online | Resumed | Detached | Offline | TokenVoided | Released | LoginFailed | Blocked
-    | Unblocked | GroupCreated | GroupJoined | Command | Signal | Mark | Seen | Refused
+    | Unblocked | GroupCreated | GroupJoined | Command | Signal | Redacted | Mark | Seen | Refused
 )  # fmt: skip
 
 UNJOURNALED = (Mark, Seen, Refused)

@@ -105,6 +105,10 @@ class Ledger:
         own += [entries.TokenVoided(online[user].id, online[user].user) for user in changed if user in online]
         return self._own(own, self._now(now))
 
+    def redact(self, seq: int, now: int) -> list[AnyEntry]:
+        """Blank the text of message `seq`; whether there is one, the journal knows."""
+        return self._own([entries.Redacted(seq)], self._now(now))
+
     def next_due(self) -> int | None:
         """When `due` has something to say, in Unix milliseconds."""
         return self._timers[0][0] if self._timers else None

@@ -100,6 +100,10 @@ def _signal(e: entries.Signal) -> list[str]:
     return [] if e.name in _UNSHOWN else [f">> {e.user} issued {e.name} command"]
 
 
+def _redacted(e: entries.Redacted) -> list[str]:
+    return [f"message {e.target_seq} has been redacted"]
+
+
 _CONSOLE: dict[type[entries.Entry], Callable[[Any], list[str]]] = {
     entries.Message: _message,
     entries.GroupMessage: _group_message,
@@ -113,6 +117,7 @@ _CONSOLE: dict[type[entries.Entry], Callable[[Any], list[str]]] = {
     entries.GroupJoined: _group_joined,
     entries.Command: _command,
     entries.Signal: _signal,
+    entries.Redacted: _redacted,
 }
 """What each kind shows on the console; kinds that are not here show nothing."""
 
@@ -160,6 +165,7 @@ _EVENTS: dict[type[entries.Entry], Callable[[Any], tuple[str, str]]] = {
     entries.LoginFailed: lambda e: _user_line(e, e.user, e.ip, "-", f"failed login {e.failures}"),
     entries.Blocked: lambda e: _user_line(e, e.user, e.ip, "-", f"blocked for {_seconds(e.seconds)} seconds"),
     entries.Unblocked: lambda e: _user_line(e, e.user, "-", "-", "unblocked"),
+    entries.Redacted: lambda e: _user_line(e, "-", "-", "-", f"message {e.target_seq} redacted"),
 }  # fmt: skip
 """What each kind writes to which activity log; kinds that are not here write nothing."""
 

@@ -116,6 +116,14 @@ def _group_joined(db: sqlite3.Connection, e: entries.GroupJoined) -> None:
     )
 
 
+def _redacted(db: sqlite3.Connection, e: entries.Redacted) -> None:
+    db.execute("PRAGMA secure_delete = ON")  # or the text would stay in the file's free space
+    try:
+        db.execute("UPDATE entries SET text = ? WHERE seq = ? AND kind IN ('m', 'g')", (entries.REDACTED, e.target_seq))
+    finally:
+        db.execute("PRAGMA secure_delete = OFF")
+
+
 CHANGES: dict[type[entries.Entry], Callable[[sqlite3.Connection, Any], None]] = {
     entries.Online: _online,
     entries.Resumed: _resumed,
@@ -129,6 +137,7 @@ CHANGES: dict[type[entries.Entry], Callable[[sqlite3.Connection, Any], None]] = 
     entries.Unblocked: _unblocked,
     entries.GroupCreated: _group_created,
     entries.GroupJoined: _group_joined,
+    entries.Redacted: _redacted,
 }
 """What each kind changes; kinds that are not here change nothing. The log accepts an entry before it comes here."""
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from tessenger.chat.entries import AnyEntry
+from tessenger.chat.entries import AnyEntry, Redacted
 from tessenger.chat.present import Snapshot
 from tessenger.errors import JournalBusy, JournalError
 from tessenger.journal import changes, rows, schema
@@ -88,6 +88,8 @@ class SqliteJournal:
             self._transact(new, changing)
         except sqlite3.Error as error:
             raise self._rolled_back(error) from error
+        if any(type(entry) is Redacted for entry in changing):
+            self._truncate_at = 0  # at once: the write-ahead file still has what was blanked
         self._committed(batch, last)
 
     def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
@@ -234,4 +236,5 @@ class SqliteJournal:
             busy = 1  # no room in the main file either: the batch is safe where it is, and this is tried again
         finally:
             self._db.execute(f"PRAGMA busy_timeout = {int(schema.BUSY_SECONDS * 1000)}")
-        self._truncate_at = size + self._wal_bytes // 4 if busy else self._wal_bytes
+        again = size + 1 if not self._truncate_at else size + self._wal_bytes // 4
+        self._truncate_at = again if busy else self._wal_bytes

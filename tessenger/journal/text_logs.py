@@ -17,9 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from tessenger.chat.entries import AnyEntry
+from tessenger.chat.entries import REDACTED, AnyEntry, Redacted
 from tessenger.chat.lines import MESSAGE_LOG, USER_LOG, text_log_line
 from tessenger.errors import JournalBusy, JournalError
+from tessenger.journal import redaction
 
 MAX_OPEN = 64
 """Files that stay open between two batches."""
@@ -189,6 +190,9 @@ class TextLogs:
                 self.writing()
                 appended[name] = self._open(name)
                 appended[name].append("".join(lines).encode())
+            for entry in batch:
+                if type(entry) is Redacted:  # also one that was read again after a crash: it is the same twice
+                    self._redact(entry.target_seq)
         except OSError as error:
             self._fail(error)
             return False
@@ -201,6 +205,13 @@ class TextLogs:
             for name in list(self._files)[:-MAX_OPEN]:
                 self._close(name)
         return True
+
+    def _redact(self, seq: int) -> None:
+        """Blank a message's text in its log; one that was moved away is out of reach."""
+        for entry in self._journal.entries_after(seq - 1, 1):
+            written = text_log_line(entry)
+            if entry.seq == seq and written is not None:
+                redaction.blank(self._dir / written[0], seq, written[1].removesuffix(f"{REDACTED}\n").count("; "))
 
     def _fail(self, error: OSError) -> None:
         self.failure = f"The activity logs cannot be written at the moment: {error.strerror or error}"

@@ -21,11 +21,13 @@ config.toml, which explains every key, then from the defaults.
 
   tessenger-server                     as config.toml says
   tessenger-server 127.0.0.1 12000 3   on this address and port; 3 wrong passwords block an account
-  tessenger-server users --help        add, remove and list users, change passwords"""
+  tessenger-server users --help        add, remove and list users, change passwords
+  tessenger-server redact 41           blank the text of message 41, in journal and logs"""
 
-_USAGE: Final = (
-    "tessenger-server [server_ip] [tcp_port] [max_attempts] [OPTION...]\n       tessenger-server users COMMAND"
-)
+_USAGE: Final = """\
+tessenger-server [server_ip] [tcp_port] [max_attempts] [OPTION...]
+       tessenger-server users COMMAND
+       tessenger-server redact SEQ"""
 
 _EPILOG: Final = """\
 signals:
@@ -50,6 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from tessenger.server import users  # noqa: PLC0415  a server needs nothing of it
 
             return users.main(arguments[1:])
+        if arguments[:1] == ["redact"]:
+            from tessenger.server import redact  # noqa: PLC0415  likewise
+
+            return redact.main(arguments[1:])
         return _serve(_parser().parse_args(arguments))
     except TessengerError as error:
         print(f"tessenger-server: {error}", file=sys.stderr)

@@ -23,7 +23,7 @@ from tessenger.errors import JournalBusy
 from tessenger.journal.checkpointer import Checkpointer
 from tessenger.journal.store import SqliteJournal
 from tessenger.journal.text_logs import TextLogs
-from tessenger.server import control, faults, frames, roles
+from tessenger.server import admin, control, faults, frames, redact, roles
 from tessenger.server.console import Console
 from tessenger.server.followers import Follower, Followers
 
@@ -86,6 +86,7 @@ class Logger:
         )
         self._control = roles.ControlPipe(pipe, self._heard, self._stopping.set)
         server = await self._followers.listen(roles.LOGGER_SOCKET)
+        administrators = await admin.listen(self._redact)
         self._watch_time()
         self._checkpointer.start()
         gc.collect()
@@ -93,6 +94,7 @@ class Logger:
         self._control.ready()
         await self._stopping.wait()
         server.close()
+        administrators.close()
         self._flush()
         self._followers.close()
         self._checkpointer.stop()
@@ -119,6 +121,13 @@ class Logger:
         self._text_logs.reopen()
         if message.removed_users or message.changed_users:
             self._keep(self._ledger.remove_users(message.removed_users, message.changed_users, _now()))
+
+    def _redact(self, request: admin.Redact) -> admin.Reply:
+        if redact.text_of(self._journal, request.seq) is None:
+            return admin.Refused(redact.no_message(request.seq))
+        self._keep(self._ledger.redact(request.seq, _now()))
+        problem = self._waits_for or self._text_logs.failure
+        return admin.Refused(f"it will be done later: {problem}") if problem else admin.Done(redact.done(request.seq))
 
     def _appended(self, follower: Follower, frame: frames.Append) -> None:
         """Take what a worker appended into the next batch."""

@@ -26,6 +26,9 @@ from tessenger.server.control import Failed, FromRole, Ready, ToRole
 LOGGER_SOCKET = "logger.sock"
 """Where the logger listens, in the run directory."""
 
+ADMIN_SOCKET = "admin.sock"
+"""Where it listens for administrators, there too."""
+
 ERROR_LOG = "error.log"
 """Where unexpected failures are kept, in the data directory, for whoever reports them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from tessenger.chat import entries
+from tessenger.chat import entries, events
 from tessenger.chat.entries import AnyEntry, GroupMessage, Message
 from tessenger.chat.ports import Page, Question
 from tessenger.chat.present import Group, Present, Reader, Snapshot
@@ -140,6 +140,14 @@ class MemoryJournal:
         if isinstance(entry, entries.Released) and entry.dead_slot in self.slots:
             self.slots[entry.dead_slot] = (entry.generation, 0)
 
+    def _redact(self, seq: int) -> None:
+        for entry in self.entries:
+            if entry.seq == seq and isinstance(entry, Message):
+                entry.text, entry.body = entries.REDACTED, events.message_body(entry.user, entries.REDACTED)
+            elif entry.seq == seq and isinstance(entry, GroupMessage):
+                entry.text = entries.REDACTED
+                entry.body = events.group_body(entry.group, entry.user, entries.REDACTED)
+
     def _read_on(self, entry: AnyEntry) -> None:
         """Move the reader's position; called before the present state moves."""
         match entry:
@@ -150,6 +158,8 @@ class MemoryJournal:
             case entries.Seen() if entry.session in self.present.sessions:
                 reader = self.readers[names.key(self.present.sessions[entry.session].user)]
                 reader.seen_seq = max(reader.seen_seq, entry.upto)
+            case entries.Redacted():
+                self._redact(entry.target_seq)
             case entries.Offline() if entry.session in self.present.sessions:
                 reader = self.readers[names.key(self.present.sessions[entry.session].user)]
                 reader.offline_seq = entry.seq
