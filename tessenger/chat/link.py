@@ -25,12 +25,13 @@ class Place:
 class Link:
     """A connection, and the session that it carries once somebody signed in.
 
-    `user` is "" before that. `busy`: a request is under way that the next ones must wait for.
+    `user` is "" before that, and `unread` the number of the last message that the sign-in found, 0 for none.
+    `busy`: a request is under way that the next ones must wait for.
     """
 
     __slots__ = (
         "_close", "_held", "_out", "_resume", "busy", "ended", "ip", "number", "session", "throttled", "udp_port",
-        "unanswered", "user", "waiting",
+        "unanswered", "unread", "user", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +47,7 @@ class Link:
         self.ended = False
         self.throttled = False
         self.unanswered = 0
+        self.unread = 0
         self.waiting: deque[AnyRequest | BadLine] = deque()
         self._out = out
         self._close = close

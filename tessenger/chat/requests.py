@@ -195,8 +195,12 @@ def sync(hub: Hub, link: Link, request: messages.Sync) -> Refusal | None:
 
 
 def seen(hub: Hub, link: Link, request: messages.Seen) -> Refusal | None:
-    """How far the person has read."""
-    hub.append(None, 0, entries.Seen(link.session, min(request.seq, hub.present.seq)))
+    """How far the person has read; with the last message that the sign-in found, to where the session began."""
+    session = hub.present.sessions.get(link.session)
+    upto = request.seq
+    if session is not None and 0 < link.unread <= upto:
+        upto = max(upto, session.seq)
+    hub.append(None, 0, entries.Seen(link.session, min(upto, hub.present.seq)))
     return None
 
 

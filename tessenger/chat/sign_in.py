@@ -224,7 +224,11 @@ def _welcome(hub: Hub, link: Link, re: int, token: str, seq: int) -> Place:
 def _catch_up(
     hub: Hub, link: Link, place: Place, found: list[AnyEntry] | Unavailable, *, counted: bool = False
 ) -> None:
-    """Send what was missed, `counted` with how much that is, then what came meanwhile, and go on."""
+    """Send what was missed, then what came meanwhile, and go on.
+
+    `counted`: a sign-in missed it, and is told how much it is. Once that is shown, or is nothing, everything before the
+    session is behind its person; so what their groups said in this absence does not come up after a later one.
+    """
     if link.ended:
         return
     link.busy = False
@@ -236,6 +240,11 @@ def _catch_up(
     missed = [answers.event_line(entry) for entry in found]
     if counted and missed:
         missed.insert(0, answers.line(messages.Unread(len(missed))))
+        link.unread = found[-1].seq
+    elif counted and names.key(link.user) in hub.present.groups_of:
+        session = hub.present.sessions.get(link.session)  # None: over already, on a worker that was stopped meanwhile
+        if session is not None:
+            hub.append(None, 0, entries.Seen(session.id, session.seq))
     link.release(place, b"".join(missed))
     hub.proceed(link)
 

@@ -13,11 +13,12 @@ from tessenger.wire.messages import (
     Message,
     MsgTo,
     P2PVideo,
+    Seen,
     Sent,
     Unread,
     Welcome,
 )
-from tests.support.hub_world import World, WorldClient
+from tests.support.hub_world import GRACE_MS, World, WorldClient
 
 
 @pytest.fixture
@@ -98,6 +99,32 @@ def test_a_group_s_messages_do_not_wait_where_that_is_off() -> None:
     aaa.ask(GroupMsg(aaa.new_id(), "g", "missed"))
     assert aaa.refused(MsgTo(aaa.new_id(), "bbb", "refused")) == ("not_online", "user bbb not online")
     assert texts(world.sign_in("bbb", 2)) == []
+
+
+@pytest.mark.parametrize("found", [[], ["kept"]])
+def test_what_a_group_said_in_an_earlier_absence_does_not_come_up_later(found: list[str]) -> None:
+    """Two sessions end by a timeout; what was not shown at the sign-in between them is not shown after the second."""
+    world = World()
+    aaa, bbb = world.sign_in("aaa"), world.sign_in("bbb")
+    aaa.ask(CreateGroup(aaa.new_id(), "g", ["bbb"]))
+    bbb.lose()
+    world.settle()
+    for text in found:
+        aaa.ask(GroupMsg(aaa.new_id(), "g", text))
+    world.pass_time(GRACE_MS)
+    world.settle()
+    aaa.ask(GroupMsg(aaa.new_id(), "g", "while away"))
+    bbb = world.sign_in("bbb", 2)
+    events = [event for event in bbb.synced() if isinstance(event, GroupMessage)]
+    assert [event.text for event in events] == found
+    for event in events:
+        bbb.send(Seen(event.seq))
+    world.settle()
+    bbb.lose()
+    world.settle()
+    world.pass_time(GRACE_MS)
+    world.settle()
+    assert world.sign_in("bbb", 1).synced() == []
 
 
 def test_nobody_keeps_messages_for_strangers_nor_files_for_anybody(world: World) -> None:
