@@ -7,6 +7,8 @@ import os
 import select
 from pathlib import Path
 
+import pytest
+
 from tessenger.server.connection import MAX_HELD_BYTES
 from tessenger.server.console import MAX_WAITING_BYTES, Console
 from tessenger.server.log_link import MAX_OPEN_BYTES
@@ -77,6 +79,7 @@ def fill_until_blocked(floods: list[Flood], most: int) -> int:
     return sum(flood.taken for flood in floods)
 
 
+@pytest.mark.slow  # resident memory: other work on the machine moves it
 def test_a_logger_that_stands_still_stops_the_senders_and_fills_no_memory(tmp_path: Path) -> None:
     """Workers stop reading at `MAX_OPEN_BYTES`, answer pings until then, and go on with nothing lost."""
     with faulty_server(tmp_path, workers=1) as (server, _):
