@@ -47,6 +47,9 @@ ORDER BY seq DESC LIMIT :limit"""  # noqa: S608 constants only
 
 MEMBERSHIPS = "SELECT from_seq, to_seq FROM memberships WHERE user = ? AND name = ? ORDER BY from_seq DESC"
 
+ENDS = "SELECT (SELECT min(seq) FROM entries), (SELECT max(seq) FROM entries)"
+"""Of the log: each by itself is looked up, both in one would be counted out."""
+
 _FIRST_FROM = "SELECT seq, at FROM entries WHERE seq >= ? ORDER BY seq LIMIT 1"
 
 
@@ -110,7 +113,8 @@ def _nth(db: sqlite3.Connection, query: str, values: dict[str, Any]) -> int:
 
 def _first_since(db: sqlite3.Connection, since: int) -> int:
     """Return the number of the first entry at or after a time: times rise with numbers, so halving finds it."""
-    low, high = db.execute("SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) + 1 FROM entries").fetchone()
+    first, last = db.execute(ENDS).fetchone()
+    low, high = first or 0, (last or 0) + 1
     while low < high:
         middle = (low + high) // 2
         seq, at = db.execute(_FIRST_FROM, (middle,)).fetchone() or (high, since)

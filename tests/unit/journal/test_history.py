@@ -176,6 +176,7 @@ def test_every_query_goes_backwards_through_an_index(journal: SqliteJournal, pat
     assert plan(queries.OF_GROUP) == [f"SEARCH entries {by_target}"]
     assert plan(queries.NTH_OF_TARGET) == [f"SEARCH entries {by_target.replace('INDEX', 'COVERING INDEX')}"]
     assert plan(queries.NTH_OF_ALL) == ["SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
+    assert {step for step in plan(queries.ENDS) if "entries" in step} == {"SEARCH entries"}
     of_all = plan(queries.OF_ALL)
     assert of_all[0] == "SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
     assert of_all[-1] == "SEARCH memberships USING INDEX memberships_user (user=? AND name=?)"
