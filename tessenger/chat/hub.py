@@ -19,7 +19,7 @@ from tessenger.chat.entries import AnyEntry
 from tessenger.chat.link import Link
 from tessenger.chat.ports import Log, Office, Unavailable, Worker
 from tessenger.chat.present import Present
-from tessenger.wire import messages
+from tessenger.wire import messages, names
 from tessenger.wire.framing import BadLine
 from tessenger.wire.messages import AnyRequest, Error, ErrorCode
 
@@ -62,7 +62,7 @@ class Accounts(Protocol):
 
 
 class Handler(Protocol):
-    """Carries a request out, or says why not. With `final` the replica is as new as the request."""
+    """Carries a request out, or says why not."""
 
     def __call__(self, hub: Hub, link: Link, request: Any) -> Refusal | None:  # noqa: ANN401 the kind is the table's key
         """Append the entry that the request leads to."""
@@ -154,9 +154,9 @@ class Hub:
                 if then is not None:
                     then(entry)
                 elif link is not None:
-                    delivery.say(link, b'{"type":"sent","re":%d,"seq":%d,"at":%d}\n' % (re, entry.seq, entry.at))
+                    delivery.say(link, answers.sent(re, entry.seq, entry.at))
             elif kind is entries.GroupMessage:
-                sent = b'{"type":"sent","re":%d,"seq":%d,"at":%d}\n' % (re, entry.seq, entry.at)
+                sent = b"" if link is None else answers.sent(re, entry.seq, entry.at)
                 delivery.group_message(entry, link, sent)  # type: ignore[arg-type]  # by kind
             else:
                 present.apply(entry)
@@ -268,14 +268,14 @@ class Hub:
     def attach(self, link: Link) -> None:
         """Let a signed-in connection have what its user is due from here on."""
         self.delivery.links[link.user] = link
-        for group in self.present.groups_of.get(link.user.lower(), ()):
+        for group in self.present.groups_of.get(names.key(link.user), ()):
             self.delivery.subscribe(link, group.name)
 
     def detach(self, link: Link) -> None:
         """Let a connection have nothing more."""
         if not link.session:
             return
-        for group in self.present.groups_of.get(link.user.lower(), ()):
+        for group in self.present.groups_of.get(names.key(link.user), ()):
             here = self.delivery.members.get(group.name)
             if here is not None:
                 here.pop(link, None)

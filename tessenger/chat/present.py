@@ -53,14 +53,6 @@ class Member(Struct, gc=False):
     since_seq: int
 
 
-class Reader(Struct, gc=False):
-    """How far a person has read: everything up to `seen_seq` was shown; their last session ended at `offline_seq`."""
-
-    user: str
-    seen_seq: int = 0
-    offline_seq: int = 0
-
-
 class Snapshot(Struct):
     """The present state at sequence number `seq`, as the journal hands it to a process that starts.
 

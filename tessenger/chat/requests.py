@@ -43,7 +43,7 @@ def _someone_else(hub: Hub, link: Link, to: str, to_self: str) -> Session | Refu
     if user == link.user:
         return Refusal("to_self", to_self)
     if user is None:
-        return Refusal("unknown_user", words.unknown_user(clean_line(to)[: names.MAX_NAME]))
+        return Refusal("unknown_user", words.unknown_user(_shown(to)))
     return Refusal("not_online", words.not_online(user), certain=False)
 
 

@@ -22,6 +22,8 @@ from tessenger.chat.present import Session
 from tessenger.wire import messages, names
 from tessenger.wire.messages import Denied, DeniedCode, Error, Limits, Login, Logout, Resume, Welcome
 
+_ALREADY_SIGNED_IN = Refusal("already_signed_in", words.ALREADY_SIGNED_IN)
+
 _DENIALS: dict[DeniedCode, str] = {
     "invalid_password": words.INVALID_PASSWORD,
     "blocked_now": words.BLOCKED_NOW,
@@ -33,8 +35,10 @@ _DENIALS: dict[DeniedCode, str] = {
 
 def login(hub: Hub, link: Link, request: Login) -> Refusal | None:
     """Check a password, counted over all workers, and begin a session."""
-    if _spoken(hub, link, request) is None or _signed_in(link):
-        return _signed_in(link)
+    if link.session:
+        return _ALREADY_SIGNED_IN
+    if not _is_spoken(hub, link, request):
+        return None
 
     def checked(result: SignInResult) -> None:
         if isinstance(result, WrongPassword):  # it counts, whether or not the guesser waits for the answer
@@ -56,8 +60,10 @@ def login(hub: Hub, link: Link, request: Login) -> Refusal | None:
 
 def resume(hub: Hub, link: Link, request: Resume) -> Refusal | None:
     """Let a session go on over this connection."""
-    if _spoken(hub, link, request) is None or _signed_in(link):
-        return _signed_in(link)
+    if link.session:
+        return _ALREADY_SIGNED_IN
+    if not _is_spoken(hub, link, request):
+        return None
 
     def attached(result: ClaimResult) -> None:
         session = _session_of(hub, request.token)
@@ -100,17 +106,13 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _signed_in(link: Link) -> Refusal | None:
-    return Refusal("already_signed_in", words.ALREADY_SIGNED_IN) if link.session else None
-
-
-def _spoken(hub: Hub, link: Link, request: Login | Resume) -> bool | None:
-    """Return True, or None after a client was told that its version of the protocol is not spoken here."""
+def _is_spoken(hub: Hub, link: Link, request: Login | Resume) -> bool:
+    """Tell whether the client's version of the protocol is spoken here; where it is not, the client is told so."""
     if request.protocol == messages.PROTOCOL:
         return True
     text = words.PROTOCOL.format(ours=messages.PROTOCOL, theirs=request.protocol)
     hub.say(link, answers.line(Denied(request.id, "protocol", text)))
-    return None
+    return False
 
 
 def _deny(hub: Hub, link: Link, re: int, code: DeniedCode) -> None:

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
@@ -249,7 +250,7 @@ class Chat:
         if problem:
             self._output.show(problem)
         else:
-            self._sendfile(to, path)
+            self._offer(to, full, full.name)
 
     def _sendfile(self, to: str, *paths: str) -> None:
         for path in paths:
@@ -263,7 +264,10 @@ class Chat:
             if not files:
                 self._output.show(f"There is no file in {clean_line(path)}.")
             for file, name in files:
-                self._apply(self.transfers.send(secrets.token_hex(8), to, str(file), name, self._loop.time()))
+                self._offer(to, file, name)
+
+    def _offer(self, to: str, file: Path, name: str) -> None:
+        self._apply(self.transfers.send(secrets.token_hex(8), to, str(file), name, self._loop.time()))
 
     def _transfers(self) -> None:
         self._output.show("\n".join(map(describe, self.transfers)) or "There are no transfers.")

@@ -27,7 +27,6 @@ SO_RCVBUFFORCE = 33
 MAC_IP_DONTFRAG = 28
 
 BUFFER = 8 * 1024 * 1024
-MAX_DATAGRAM = 65_507
 _MAX_SEGMENTS = 64
 _SIZE = struct.Struct("=H")
 _INT = struct.Struct("=i")

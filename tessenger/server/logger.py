@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
-import time
 from functools import partial
 from multiprocessing.connection import Connection
 
@@ -120,12 +119,12 @@ class Logger:
         self._level = message.config.console.level
         self._text_logs.reopen()
         if message.removed_users or message.changed_users:
-            self._keep(self._ledger.remove_users(message.removed_users, message.changed_users, _now()))
+            self._keep(self._ledger.remove_users(message.removed_users, message.changed_users, roles.unix_ms()))
 
     def _redact(self, request: admin.Redact) -> admin.Reply:
         if redact.text_of(self._journal, request.seq) is None:
             return admin.Refused(redact.no_message(request.seq))
-        self._keep(self._ledger.redact(request.seq, _now()))
+        self._keep(self._ledger.redact(request.seq, roles.unix_ms()))
         problem = self._waits_for or self._text_logs.failure
         return admin.Refused(f"it will be done later: {problem}") if problem else admin.Done(redact.done(request.seq))
 
@@ -160,7 +159,7 @@ class Logger:
             self._dead.remove(worker)
             if self._waiting:
                 self._flush()
-            self._keep(self._ledger.release(worker.slot, worker.generation, _now()))
+            self._keep(self._ledger.release(worker.slot, worker.generation, roles.unix_ms()))
 
     # ---- what goes out ----
 
@@ -171,7 +170,7 @@ class Logger:
             return
         waiting, self._waiting = self._waiting, []
         self._waiting_entries = 0
-        now = _now()
+        now = roles.unix_ms()
         ordered: list[AnyEntry] = []
         for follower, frame in waiting:
             ordered += self._ledger.order(follower.slot, follower.generation, frame.first_n, frame.batch, now)
@@ -246,16 +245,12 @@ class Logger:
             self._timer.cancel()
             self._timer = None
         if due is not None:
-            self._timer = self._loop.call_later(max(0.0, (due - _now()) / 1000), self._time_came)
+            self._timer = self._loop.call_later(max(0.0, (due - roles.unix_ms()) / 1000), self._time_came)
 
     def _time_came(self) -> None:
         self._timer = self._watched = None
         self._flush()
         self._watch_time()
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def main(context: roles.RoleContext, pipe: Connection) -> None:

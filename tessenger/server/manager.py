@@ -117,7 +117,7 @@ def main(context: roles.RoleContext, pipe: Connection, epoch: int, reporters: li
     def work() -> None:
         with closing(SqliteReader(context.journal)) as reader:
             snapshot = reader.snapshot()
-        state = KeptState(epoch, limits_of(context.config), snapshot, _now, reporters)
+        state = KeptState(epoch, limits_of(context.config), snapshot, roles.unix_ms, reporters)
         StateManager.register("state", callable=lambda: state, exposed=OPERATIONS)
         server: Any = StateManager(roles.manager_socket(epoch), current_process().authkey).get_server()
         stop = threading.Event()
@@ -131,7 +131,3 @@ def main(context: roles.RoleContext, pipe: Connection, epoch: int, reporters: li
         stop.wait()
 
     roles.run_role("manager", context, pipe, work)
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000

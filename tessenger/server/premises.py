@@ -23,7 +23,7 @@ from tessenger.config import Config, is_loopback
 from tessenger.errors import CannotStart, ConfigError
 from tessenger.journal.store import SqliteJournal
 from tessenger.server import tls
-from tessenger.server.roles import RoleContext
+from tessenger.server.roles import RoleContext, unix_ms
 from tessenger.state.credentials import Credentials
 
 BACKLOG = 4_096
@@ -132,8 +132,7 @@ class Premises:
             RoleContext(config, str(self.run_dir)).journal, config.journal.durability, config.journal.wal_bytes
         )
         with contextlib.closing(journal):
-            now = time.time_ns() // 1_000_000
-            self.epoch = journal.begin_epoch(now, round(config.sessions.grace_seconds * 1000))
+            self.epoch = journal.begin_epoch(unix_ms(), round(config.sessions.grace_seconds * 1000))
         _allow_files(config.limits.connections + SPARE_FILES)
         self.listening = self._listen()
 

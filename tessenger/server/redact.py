@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import fcntl
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +19,7 @@ from tessenger.errors import CannotStart, TessengerError, UsageError
 from tessenger.journal.store import SqliteJournal
 from tessenger.journal.text_logs import TextLogs
 from tessenger.server import admin
-from tessenger.server.roles import RoleContext
+from tessenger.server.roles import RoleContext, unix_ms
 
 _DESCRIPTION: Final = """\
 Blank the text of a message for good, in the journal and in its activity log, where [redacted] stands from then on.
@@ -65,7 +64,7 @@ def done(seq: int) -> str:
 
 def _redact_here(context: RoleContext, config: Config, seq: int) -> str:
     """Do what the logger would, as a server that runs for a moment: so its number is given to nothing else."""
-    now = time.time_ns() // 1_000_000
+    now = unix_ms()
     grace_ms = round(config.sessions.grace_seconds * 1000)
     os.umask(0o077)
     journal = SqliteJournal(context.journal, config.journal.durability, config.journal.wal_bytes)

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -60,6 +61,11 @@ class RoleContext(Struct, frozen=True):
     def journal(self) -> Path:
         """Where the journal is."""
         return self.data_dir / "journal.db"
+
+
+def unix_ms() -> int:
+    """The time as entries have it: Unix milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def clear(path: str) -> None:

@@ -72,11 +72,6 @@ class Child:
             with contextlib.suppress(OSError):  # it died: it is replaced, and its successor starts with this knowledge
                 self.pipe.send(message)
 
-    @property
-    def alive(self) -> bool:
-        """Whether a process fills the role."""
-        return self.process is not None and self.process.is_alive()
-
 
 class Supervisor:
     """The server as a whole."""

@@ -9,7 +9,6 @@ import logging
 import secrets
 import socket
 import ssl
-import time
 from collections.abc import Coroutine, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -196,7 +195,7 @@ class WorkerProcess:
         self._log = LogLink(self._worker, present.seq, self._committed)
         self._hub = Hub(
             self._worker, present, self._log, self._office, credentials, _rules(config),
-            secrets.token_urlsafe, _now, HANDLERS,
+            secrets.token_urlsafe, roles.unix_ms, HANDLERS,
         )  # fmt: skip
         tls_context = tls.server_context(self._context.data_dir) if config.server.tls else None
         door = ClientDoor(self._hub, self._log, config.limits, tls_context)
@@ -270,10 +269,6 @@ def _rules(config: Config) -> Rules:
         offline_delivery=config.messages.offline_delivery,
         history_bytes=min(HISTORY_BYTES, config.limits.queue_bytes // 8),  # JSON may spell a byte with six
     )
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def main(context: roles.RoleContext, pipe: Connection, worker: Worker, epoch: int) -> None:

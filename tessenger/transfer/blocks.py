@@ -45,8 +45,3 @@ def payload_length(cut: int) -> int:
 def segment_count(sealed: int, cut: int) -> int:
     """Return into how many segments `sealed` bytes of ciphertext are cut: at most 52."""
     return -(-sealed // (CUTS[cut] - HEADER))
-
-
-def cut_for(datagram: int) -> int:
-    """Return the number of the longest cut whose datagrams are no longer than `datagram` bytes."""
-    return max((number for number, length in enumerate(CUTS) if length <= datagram), default=0)

@@ -115,10 +115,6 @@ class Recovery:
         self.in_flight += mask.bit_count() * size
         self._quiet_since = now
 
-    def handshake_rtt(self, rtt: float, now: float) -> None:
-        """Take a first estimate."""
-        self._rtt_sample(max(rtt, 1e-6), now)
-
     @property
     def reordering_window(self) -> float:
         """How much later than others a datagram may come before it counts as lost, in seconds."""

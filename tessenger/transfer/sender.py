@@ -16,7 +16,6 @@ from tessenger.transfer.session import CLOSE_SECONDS, NEVER, WINDOW, Peer, Sessi
 from tessenger.transfer.window import SendWindow, Slot
 
 MAX_TRAIN_BYTES = 65_507
-MAX_TRAIN_SEGMENTS = 64
 """What `UDP_SEGMENT` takes at once."""
 TRAINS_AT_ONCE = 8
 """Trains in one answer of `datagrams_to_send`, so that acknowledgements are read in between."""

@@ -5,11 +5,21 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from tessenger.chat import entries, events
 from tessenger.chat.entries import AnyEntry, GroupMessage, Message
 from tessenger.chat.ports import Page, Question
-from tessenger.chat.present import Group, Present, Reader, Snapshot
+from tessenger.chat.present import Group, Present, Snapshot
 from tessenger.wire import names
+
+
+class Reader(Struct):
+    """How far a person has read: everything up to `seen_seq` was shown; their last session ended at `offline_seq`."""
+
+    user: str
+    seen_seq: int = 0
+    offline_seq: int = 0
 
 
 class MemoryJournal:
