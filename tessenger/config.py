@@ -65,10 +65,14 @@ class LimitsSection(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JournalSection(Struct, frozen=True, forbid_unknown_fields=True):
-    """`[journal]`: what a commit means."""
+    """`[journal]`: what a commit means, and how long what was said is kept."""
 
     durability: Literal["process", "power"] = "process"
     wal_bytes: Annotated[int, Meta(ge=1_048_576)] = 67_108_864
+    retention_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    retention_mb: _Size = 0
+    log_bytes: _Size = 104_857_600
+    log_files: _Count = 0
 
 
 class SessionsSection(Struct, frozen=True, forbid_unknown_fields=True):

@@ -59,7 +59,7 @@ def read_page(db: sqlite3.Connection, question: Question) -> Page:
         "user": question.user,
         "peer": question.peer,
         "group": question.group,
-        "floor": _first_since(db, question.since) if question.since else 0,
+        "floor": first_since(db, question.since) if question.since else 0,
         "before": question.before or _NEWEST,
         "limit": question.limit,
         "scanned": SCANNED,
@@ -111,7 +111,7 @@ def _nth(db: sqlite3.Connection, query: str, values: dict[str, Any]) -> int:
     return int(seq) + 1
 
 
-def _first_since(db: sqlite3.Connection, since: int) -> int:
+def first_since(db: sqlite3.Connection, since: int) -> int:
     """Return the number of the first entry at or after a time: times rise with numbers, so halving finds it."""
     first, last = db.execute(ENDS).fetchone()
     low, high = first or 0, (last or 0) + 1

@@ -34,6 +34,9 @@ COUNT_EVERY = 1_000
 WAL_BYTES = 67_108_864
 """Above this the write-ahead file is truncated between two batches."""
 
+SPARE_PAGES = 2_048
+"""Free pages (of 4 KiB) that stay in the file, for what comes."""
+
 _TRUNCATE_WAIT_MS = 20
 """How long truncating may wait for readers and for the checkpointer."""
 
@@ -141,6 +144,27 @@ class SqliteJournal:
         finally:
             self._db.close()
 
+    # ---- retention ----
+
+    def prune(self, seqs: Sequence[int]) -> None:
+        """Forget these entries, in one transaction. Raises `JournalBusy`."""
+        with self._unsynced() as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("DELETE FROM entries WHERE seq = ?", [(seq,) for seq in seqs])
+            db.execute("COMMIT")
+
+    def give_back(self, pages: int) -> bool:
+        """Give at most so many free pages back to the file system, but for some to go on with; tell whether any were.
+
+        Raises `JournalBusy`.
+        """
+        with self._unsynced() as db:
+            (free,) = db.execute("PRAGMA freelist_count").fetchone()
+            if free <= SPARE_PAGES:
+                return False
+            db.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()
+        return True
+
     # ---- text logs ----
 
     @property
@@ -216,6 +240,17 @@ class SqliteJournal:
             raise self._rolled_back(error) from error
         finally:
             db.execute(f"PRAGMA synchronous = {self._synchronous}")
+
+    @contextmanager
+    def _unsynced(self) -> Iterator[sqlite3.Connection]:
+        """Do what need not be on the disk at once, whatever the durability: a power cut may take it back."""
+        try:
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            yield self._db
+        except sqlite3.Error as error:
+            raise self._rolled_back(error) from error
+        finally:
+            self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
 
     def _rolled_back(self, error: sqlite3.Error) -> JournalBusy | JournalError:
         """Undo the transaction that `error` broke, and return what to raise."""

@@ -20,7 +20,7 @@ from typing import Protocol
 from tessenger.chat.entries import REDACTED, AnyEntry, Redacted
 from tessenger.chat.lines import MESSAGE_LOG, USER_LOG, text_log_line
 from tessenger.errors import JournalBusy, JournalError
-from tessenger.journal import redaction
+from tessenger.journal import redaction, rotation
 
 MAX_OPEN = 64
 """Files that stay open between two batches."""
@@ -103,14 +103,19 @@ class _File:
 class TextLogs:
     """All activity logs of one data directory; used by the thread that commits."""
 
-    def __init__(self, data_dir: Path, journal: LogJournal) -> None:
-        """Make ready; `recover` comes first. `failure` says why logs are behind at the moment, "" if they are not.
+    def __init__(self, data_dir: Path, journal: LogJournal, rotate_at: int = 0, keep_files: int = 0) -> None:
+        """Make ready; `recover` comes first. `rotate_at`: bytes of a file, 0 for any; `keep_files`: see `rotation`.
+
+        `failure` says why logs are behind at the moment, "" if they are not.
 
         `writing` may be set to hear when a batch is about to be written to a log.
         """
         self.failure = ""
         self.writing: Callable[[], None] = lambda: None
         self._dir = data_dir
+        self._rotate_at = rotate_at
+        self._keep_files = keep_files
+        self._large: set[str] = set()
         self._journal = journal
         self._files: dict[str, _File] = {}  # in order of use
         self._seq = 0
@@ -147,6 +152,8 @@ class TextLogs:
             self._catch_up(_PAGES)
         else:
             self._behind = not self._append(batch)
+        while self._large:
+            self.rotate(self._large.pop())
 
     def reopen(self) -> None:
         """Go on in the files that have the logs' names now: the old ones were moved away.
@@ -163,6 +170,25 @@ class TextLogs:
             return
         self._reopening = False
         self.close()
+
+    def rotate(self, name: str) -> None:
+        """Let a log begin anew; what it has so far becomes NAME.1.
+
+        That nothing before it is to be written is on the disk first. Where there is no room for that, it waits.
+        """
+        if self._behind or not self._size(name):
+            return
+        self._journal.note_logged(self._seq, {name: 0})
+        try:
+            self._journal.keep_logged()
+        except JournalBusy:
+            return
+        if name in self._files:
+            self._close(name)
+        try:
+            rotation.shift(self._dir, name, self._keep_files)
+        except OSError as error:  # it goes on growing; the next batch tries again
+            self.failure = f"An activity log cannot be rotated: {error}"
 
     def close(self) -> None:
         """Close all files; they open again when they are written."""
@@ -196,8 +222,10 @@ class TextLogs:
         except OSError as error:
             self._fail(error)
             return False
-        for file in appended.values():
+        for name, file in appended.items():
             file.keep()
+            if self._rotate_at and file.size >= self._rotate_at:
+                self._large.add(name)
         self.failure = ""
         self._seq = next((entry.seq for entry in reversed(batch) if entry.seq), self._seq)
         self._journal.note_logged(self._seq, {name: file.size for name, file in appended.items()})
@@ -211,7 +239,8 @@ class TextLogs:
         for entry in self._journal.entries_after(seq - 1, 1):
             written = text_log_line(entry)
             if entry.seq == seq and written is not None:
-                redaction.blank(self._dir / written[0], seq, written[1].removesuffix(f"{REDACTED}\n").count("; "))
+                fields = written[1].removesuffix(f"{REDACTED}\n").count("; ")
+                any(redaction.blank(path, seq, fields) for path in rotation.of_log(self._dir, written[0]))
 
     def _fail(self, error: OSError) -> None:
         self.failure = f"The activity logs cannot be written at the moment: {error.strerror or error}"

@@ -151,6 +151,10 @@ class Followers:
         """Tell whether something may still come from this worker's process."""
         return any(f.worker == worker for f in self.all if f.slot)
 
+    def all_follow(self, count: int) -> bool:
+        """Tell whether so many live followers are fed, and have taken everything: none will have to catch up."""
+        return sum(f.live and not f.transport.get_write_buffer_size() for f in self.all) >= count
+
     def pass_on(self, batch: list[AnyEntry]) -> None:
         """Feed a committed batch to everyone who is caught up, as far as it concerns them."""
         last = next((entry.seq for entry in reversed(batch) if entry.seq), 0)

@@ -20,11 +20,13 @@ from tessenger.chat.lines import active_user_lines, console_lines
 from tessenger.chat.ports import Worker
 from tessenger.errors import JournalBusy
 from tessenger.journal.checkpointer import Checkpointer
+from tessenger.journal.retention import RESEND_SECONDS, Planner
 from tessenger.journal.store import SqliteJournal
 from tessenger.journal.text_logs import TextLogs
 from tessenger.server import admin, control, faults, frames, redact, roles
 from tessenger.server.console import Console
 from tessenger.server.followers import Follower, Followers
+from tessenger.server.pruning import Pruning
 
 GATHER_SECONDS = 0.001
 """How long a loaded logger waits for more, counted from its last commit."""
@@ -59,9 +61,12 @@ class Logger:
         self._feed_bytes = config.limits.feed_bytes
         self._journal = SqliteJournal(context.journal, config.journal.durability, config.journal.wal_bytes)
         self._checkpointer = Checkpointer(context.journal)
-        self._text_logs = TextLogs(context.data_dir, self._journal)
+        self._text_logs = TextLogs(context.data_dir, self._journal, config.journal.log_bytes, config.journal.log_files)
         self._text_logs.writing = partial(faults.reach, "logger.text_log")
         self._text_logs.recover()
+        self._planner = Planner(
+            context.journal, context.data_dir, config.journal, offline_delivery=config.messages.offline_delivery
+        )
         self._ledger = Ledger(self._journal.load(), round(config.sessions.grace_seconds * 1000))
         self._console = Console(STANDARD_OUTPUT)
         self._waiting: list[tuple[Follower, frames.Append]] = []
@@ -88,11 +93,13 @@ class Logger:
         administrators = await admin.listen(self._redact)
         self._watch_time()
         self._checkpointer.start()
+        pruning = self._loop.create_task(self._prune())
         gc.collect()
         gc.freeze()
         self._control.ready()
         await self._stopping.wait()
         server.close()
+        pruning.cancel()
         administrators.close()
         self._flush()
         self._followers.close()
@@ -100,6 +107,17 @@ class Logger:
         self._text_logs.close()
         self._journal.close()
         self._console.close(CONSOLE_SECONDS)
+
+    async def _prune(self) -> None:
+        """Let go what the configuration says may go."""
+        config = self._context.config
+        if not config.journal.retention_days and not config.journal.retention_mb:
+            return
+        everybody = config.server.workers + 1  # and the manager
+        pruning = Pruning(
+            self._planner, self._journal, self._text_logs, lambda: self._followers.all_follow(everybody), _now
+        )
+        await pruning.run(config.sessions.grace_seconds + RESEND_SECONDS)
 
     # ---- what comes in ----
 
@@ -117,6 +135,7 @@ class Logger:
 
     def _reload(self, message: control.Reload) -> None:
         self._level = message.config.console.level
+        self._planner.offline_delivery = message.config.messages.offline_delivery
         self._text_logs.reopen()
         if message.removed_users or message.changed_users:
             self._keep(self._ledger.remove_users(message.removed_users, message.changed_users, roles.unix_ms()))

@@ -1,0 +1,172 @@
+"""What may go, and when: old entries of the journal, and old activity logs. Decided on a thread, done by the logger.
+
+A `Planner` reads over a connection of its own and takes its time; what it returns, the logger deletes in transactions
+of `STEP` entries, with pauses, between its batches. Kept, whatever age and size say, is what somebody may still need:
+
+- messages that someone is due and was not shown (`unread`), and everything of the last `keep_ms`,
+- what sessions that are detached have asked, for they may ask again,
+- the end of the log, which the counters and the activity logs are completed from.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from msgspec import Struct
+
+from tessenger.config import JournalSection
+from tessenger.journal import rotation, schema
+from tessenger.journal.history import first_since
+from tessenger.wire import names
+
+STEP = 100
+"""Entries deleted in one transaction: about 1 ms."""
+
+PAUSE_SECONDS = 0.01
+"""Between two transactions."""
+
+ROUND_SECONDS = 60.0
+"""Between two looks at what may go, once all has gone."""
+
+RESEND_SECONDS = 5.0
+"""How long after the grace time of a start the first look is: whoever resumes has asked again by then."""
+
+KEEP_MS = 3_600_000
+"""Nothing younger goes."""
+
+_LOOKED_AT = 20_000
+"""Entries that one plan looks at."""
+
+_DAY_MS = 86_400_000
+_FOR_EVER = 2**62
+
+_MEMBERS = """
+SELECT memberships.name, coalesce(users.seen_seq, 0), coalesce(users.offline_seq, 0), sessions.id IS NOT NULL
+FROM memberships LEFT JOIN users ON users.user = memberships.user
+LEFT JOIN sessions ON sessions.user = memberships.user"""
+
+
+_OLDEST = "SELECT seq, kind, session, target, length(text) FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+
+
+class Plan(Struct, frozen=True):
+    """What may go: entries, and whole files (each with when it was last written, Unix s).
+
+    `logs` should begin anew, so that their past can go one day. `more`: another plan has more.
+    """
+
+    entries: list[int]
+    files: list[tuple[Path, float]]
+    logs: list[str]
+    more: bool
+
+
+class Planner:
+    """Finds out what may go. Used by one thread at a time."""
+
+    def __init__(
+        self, path: Path, data_dir: Path, limits: JournalSection, *, offline_delivery: bool, keep_ms: int = KEEP_MS
+    ) -> None:
+        """`path` is the journal's. `offline_delivery`: who was away is due what groups said meanwhile."""
+        self._path = path
+        self._data_dir = data_dir
+        self._limits = limits
+        self.offline_delivery = offline_delivery
+        self._keep_ms = keep_ms
+        self._looked_at = 0
+
+    def plan(self, now_ms: int) -> Plan:
+        """Return what may go now. Raises `JournalError`."""
+        with closing(schema.open_reader(self._path)) as db:
+            try:
+                db.execute("BEGIN")
+                victims, more = self._entries(db, now_ms)
+                logs = list(self._old_logs(db, now_ms)) if not more else []
+            except sqlite3.Error as error:
+                raise schema.explained(self._path, error) from error
+        return Plan(victims, [] if more else list(self._old_files(now_ms)), logs, more)
+
+    # ---- the journal ----
+
+    def _entries(self, db: sqlite3.Connection, now_ms: int) -> tuple[list[int], bool]:
+        upto, excess = self._bounds(db, now_ms)
+        aged = self._aged(db, now_ms)
+        if not excess:
+            upto = min(upto, aged)
+        found = db.execute(_OLDEST, (self._looked_at, upto, _LOOKED_AT)).fetchall()
+        if not found:
+            self._looked_at = 0  # the next look begins anew: what was due by then may have been shown
+            return [], False
+        seen = {names.key(user): upto for user, upto in db.execute("SELECT user, seen_seq FROM users")}
+        shown = self._shown_to_all(db)
+        detached = {session for (session,) in db.execute("SELECT id FROM sessions WHERE detached_until > 0")}
+        victims = []
+        for seq, kind, session, target, length in found:
+            self._looked_at = seq
+            if kind == "m" and seq > seen.get(names.key(target), 0):
+                continue
+            if kind == "g" and seq > shown.get(names.key(target), _FOR_EVER):
+                continue
+            if session not in detached or not session:
+                victims.append(seq)
+                excess -= _ROW_BYTES + (length or 0)
+                if excess <= 0 and seq > aged:
+                    break
+        return victims, True
+
+    def _bounds(self, db: sqlite3.Connection, now_ms: int) -> tuple[int, int]:
+        """Return up to where entries may go at all, and by how many bytes the journal is too large."""
+        counted, logged = db.execute("SELECT counted_seq, logged_seq FROM meta").fetchone()
+        (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()
+        upto = min(counted, logged, last - 1, first_since(db, now_ms - self._keep_ms) - 1)
+        if not self._limits.retention_mb:
+            return upto, 0
+        pages, free, size = (
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+        )
+        return upto, max(0, (pages - free) * size - self._limits.retention_mb * 1_000_000)
+
+    def _aged(self, db: sqlite3.Connection, now_ms: int) -> int:
+        """Return up to where entries are too old."""
+        days = self._limits.retention_days
+        return first_since(db, now_ms - days * _DAY_MS) - 1 if days else 0
+
+    def _shown_to_all(self, db: sqlite3.Connection) -> dict[str, int]:
+        """Return for each group up to where nobody who is due its messages lacks any."""
+        shown: dict[str, int] = {}
+        for group, seen, offline, present in db.execute(_MEMBERS):
+            if self.offline_delivery or present or seen < offline - 1:
+                key = names.key(group)
+                shown[key] = min(shown.get(key, _FOR_EVER), seen)
+        return shown
+
+    # ---- the activity logs ----
+
+    def _old_files(self, now_ms: int) -> Iterator[tuple[Path, float]]:
+        """Yield rotated logs that are too old, or too much together, the oldest first."""
+        files = rotation.rotated(self._data_dir)
+        total = sum(size for _, size, _ in files)
+        allowed = self._limits.retention_mb * 1_000_000
+        oldest = now_ms / 1000 - self._limits.retention_days * _DAY_MS / 1000
+        for written, size, path in files:
+            if (self._limits.retention_days and written < oldest) or (allowed and total > allowed):
+                total -= size
+                yield path, written
+
+    def _old_logs(self, db: sqlite3.Connection, now_ms: int) -> Iterator[str]:
+        """Yield logs that began more than a day ago: so a line outlives its time by a day at most."""
+        if not self._limits.retention_days:
+            return
+        yesterday = first_since(db, now_ms - _DAY_MS)
+        for path in self._data_dir.glob("*log.txt"):
+            with path.open("rb") as file:
+                number = file.read(24).partition(b";")[0]
+            if number.isdigit() and int(number) < yesterday:
+                yield path.name
+
+
+_ROW_BYTES = 100
+"""What an entry takes besides its text, about: to stop in time, not to be exact."""
