@@ -115,7 +115,7 @@ class Logger:
             return
         everybody = config.server.workers + 1  # and the manager
         pruning = Pruning(
-            self._planner, self._journal, self._text_logs, lambda: self._followers.all_follow(everybody), _now
+            self._planner, self._journal, self._text_logs, lambda: self._followers.all_follow(everybody), roles.unix_ms
         )
         await pruning.run(config.sessions.grace_seconds + RESEND_SECONDS)
 
