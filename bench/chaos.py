@@ -40,6 +40,8 @@ SIGN_IN_SECONDS = 2.0
 """Within this a sign-in must work again after any kill."""
 
 CONFIG = """
+[journal]
+log_bytes = 1_000_000
 [limits]
 messages_per_second = 0
 logins_per_second = 0
@@ -212,7 +214,7 @@ class Chaos:
             return Counter(text for (text,) in db.execute("SELECT text FROM entries WHERE kind IN ('m', 'g')"))
 
     def _in_logs(self) -> Counter[str]:
-        logs = self.server.data_dir.glob("*messagelog.txt")
+        logs = self.server.data_dir.glob("*messagelog.txt*")  # the rotated ones too
         return Counter(line.rpartition("; ")[2] for log in logs for line in log.read_text().splitlines())
 
     def _compare(self, where: str, found: Counter[str], sent: dict[str, int]) -> None:
