@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 from msgspec import Struct
 
 from tessenger.client import render
-from tessenger.client.connection import Connection, Ending
+from tessenger.client.channel import Channel, Ending
 from tessenger.client.files import FileProcess, Report
 from tessenger.client.identity import KnownServers
 from tessenger.client.link import Dialer
@@ -38,7 +38,7 @@ class FrontEnd(Dialogue, Output, Protocol):
     one_line: bool  # whether each message stays on one line
     patience: Patience  # how long a broken connection is resumed
 
-    async def converse(self, chat: Chat, connection: Connection, server: str, user: str) -> None:
+    async def converse(self, chat: Chat, connection: Channel, server: str, user: str) -> None:
         """Carry out what the person types until they leave or the session ends."""
 
     def finish(self) -> None:
@@ -70,7 +70,7 @@ async def run(settings: Settings, front: FrontEnd, files: FileProcess) -> int:
     client = settings.config.client
     known = KnownServers(Path(client.state_dir)) if client.tls else None
     dialer = Dialer(client.host, client.port, known, front.notice)
-    connection = Connection(dialer, front.patience, front.notice)
+    connection = Channel(dialer, front.patience, front.notice)
     _report_bugs(connection)
     session = _Session(settings, front, files, connection)
     try:
@@ -87,7 +87,7 @@ async def run(settings: Settings, front: FrontEnd, files: FileProcess) -> int:
 class _Session:
     """The phases of one run, each of which a signal may cut short."""
 
-    def __init__(self, settings: Settings, front: FrontEnd, files: FileProcess, connection: Connection) -> None:
+    def __init__(self, settings: Settings, front: FrontEnd, files: FileProcess, connection: Channel) -> None:
         self.connection = connection
         self.stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._settings = settings
@@ -185,7 +185,7 @@ def _signals(session: _Session) -> Iterator[None]:
             loop.remove_signal_handler(signum)
 
 
-def _report_bugs(connection: Connection) -> None:
+def _report_bugs(connection: Channel) -> None:
     """An exception in a callback ends the session with one line instead of a traceback on the screen."""
 
     def report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

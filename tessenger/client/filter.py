@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from tessenger.client import render
-from tessenger.client.connection import Connection
+from tessenger.client.channel import Channel
 from tessenger.client.reconnect import Patience
 from tessenger.client.session import Chat
 
@@ -125,7 +125,7 @@ class Filter:
     def changed(self) -> None:
         """A pipe shows no progress."""
 
-    async def converse(self, chat: Chat, connection: Connection, server: str, user: str) -> None:
+    async def converse(self, chat: Chat, connection: Channel, server: str, user: str) -> None:
         """Carry lines out until the input or the session ends."""
         while (line := await self._lines.line()) is not None:
             await chat.execute(line)

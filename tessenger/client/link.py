@@ -1,6 +1,6 @@
 """One connection to the server: bytes to typed answers, requests to bytes. Runs in the client.
 
-It knows framing and transport, and no meaning: `connection.Connection` gives answers to those who asked.
+It knows framing and transport, and no meaning: `channel.Channel` gives answers to those who asked.
 """
 
 from __future__ import annotations
@@ -186,5 +186,5 @@ def _refused(error: OSError) -> bool:
 
 def _notice_dead_peers(sock: socket.socket) -> None:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        with contextlib.suppress(OSError):  # an optimisation: the keep-alive of Connection notices as well
+        with contextlib.suppress(OSError):  # an optimisation: the keep-alive of Channel notices as well
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)

@@ -23,9 +23,9 @@ from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.utils import get_cwidth
 
 from tessenger.client.app import Stopped
+from tessenger.client.channel import Channel
 from tessenger.client.commands import Call, parse
 from tessenger.client.completion import Known, suggest, wants_names
-from tessenger.client.connection import Connection
 from tessenger.client.history import BoundedHistory, history_path
 from tessenger.client.reconnect import FOREVER
 from tessenger.client.screen import Screen
@@ -94,7 +94,7 @@ class Repl:
         except KeyboardInterrupt:
             raise Stopped(signal.SIGINT) from None
 
-    async def converse(self, chat: Chat, connection: Connection, server: str, user: str) -> None:
+    async def converse(self, chat: Chat, connection: Channel, server: str, user: str) -> None:
         """Read lines and carry them out in order, until the person leaves; the session's end cancels this."""
         self._screen.flush()
         session = self._prompt_session(chat, connection, server, user)
@@ -123,7 +123,7 @@ class Repl:
 
     # ---- the line editor ----
 
-    def _prompt_session(self, chat: Chat, connection: Connection, server: str, user: str) -> PromptSession[str]:
+    def _prompt_session(self, chat: Chat, connection: Channel, server: str, user: str) -> PromptSession[str]:
         def bottom() -> str:
             return toolbar(user, server, connection.state, chat.transfers, self._output.get_size().columns, get_cwidth)
 

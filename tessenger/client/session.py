@@ -17,8 +17,8 @@ from msgspec import Struct
 
 from tessenger.chat.words import EMPTY_TEXT, TEXT_TOO_LONG
 from tessenger.client import render
+from tessenger.client.channel import Channel, Event
 from tessenger.client.commands import Call, Kind, Mistake, help_text, parse
-from tessenger.client.connection import Connection, Event
 from tessenger.client.files import FileProcess, ProcessDied, Report
 from tessenger.client.local_files import absolute, files_in, is_folder, unreadable
 from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked
@@ -82,7 +82,7 @@ class Chat:
     """A signed-in session. `one_line`: messages of several lines are shown on one."""
 
     def __init__(
-        self, connection: Connection, files: FileProcess, output: Output, transfers: Transfers, limits: Limits,
+        self, connection: Channel, files: FileProcess, output: Output, transfers: Transfers, limits: Limits,
         *, one_line: bool,
     ) -> None:  # fmt: skip
         self.transfers = transfers

@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from tessenger.client import render
-from tessenger.client.connection import Connection
+from tessenger.client.channel import Channel
 from tessenger.errors import ConnectionFailed, TessengerError
 from tessenger.wire.messages import Denied, Error, Login, Welcome
 
@@ -39,7 +39,7 @@ class Address(Struct, frozen=True):
     port: int
 
 
-async def sign_in(connection: Connection, dialogue: Dialogue, udp: asyncio.Future[Address]) -> Welcome:
+async def sign_in(connection: Channel, dialogue: Dialogue, udp: asyncio.Future[Address]) -> Welcome:
     """Ask for name and password until the server takes them; raises `SignInFailed`, `ConnectionFailed`, `EOFError`."""
     dialogue.say(render.PLEASE_LOGIN)
     while True:
@@ -56,7 +56,7 @@ async def sign_in(connection: Connection, dialogue: Dialogue, udp: asyncio.Futur
             raise SignInFailed
 
 
-async def _attempt(connection: Connection, login: Login) -> Welcome | Denied | Error:
+async def _attempt(connection: Channel, login: Login) -> Welcome | Denied | Error:
     answer = await connection.ask(login)
     for _ in range(BUSY_RETRIES):
         if not isinstance(answer, Denied | Error) or answer.code != "unavailable":
@@ -68,6 +68,6 @@ async def _attempt(connection: Connection, login: Login) -> Welcome | Denied | E
     return answer
 
 
-async def _until_ended(connection: Connection, question: Awaitable[str]) -> str:
+async def _until_ended(connection: Channel, question: Awaitable[str]) -> str:
     """A person who thinks for long is told when the server closes the connection meanwhile."""
     return await connection.unless_ended(asyncio.ensure_future(question))

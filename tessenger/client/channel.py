@@ -73,7 +73,7 @@ class _Pending(Struct, frozen=True):
     on_answer: Callable[[AnyAnswer], None]
 
 
-class Connection:
+class Channel:
     """A session with the server. After a break it resumes by itself, for as long as `patience` lasts."""
 
     def __init__(self, dialer: Dial, patience: Patience, on_notice: Callable[[str], None]) -> None:
