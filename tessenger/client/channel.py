@@ -1,22 +1,24 @@
 """The client's side of a session: numbered requests, their answers in order, events, keep-alive. Runs in the client.
 
-Everything that comes is handed on synchronously and in the order of the wire: an answer to who asked, an event to
-`on_event`. The connection keeps the token, the last sequence number and the unanswered requests apart from the socket
-(`link.Link`), so that a session can outlive one.
+The core that the programs and the library share. Everything that comes is handed on synchronously and in the order of
+the wire: an answer to who asked, an event to `on_event`. Token, last sequence number and unanswered requests are kept
+apart from the socket (`link.Link`), so that a session can outlive one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from tessenger.client.keep_alive import KeepAlive
 from tessenger.client.link import LOST, Link
-from tessenger.client.reconnect import Patience, Refused, retry
+from tessenger.client.reconnect import Dial, Ends, Patience, Refused, resume, retry
+from tessenger.client.seen import SeenReports
+from tessenger.client.unanswered import Unanswered
 from tessenger.errors import ConnectionFailed
 from tessenger.wire.messages import (
     Accepted,
@@ -25,7 +27,6 @@ from tessenger.wire.messages import (
     Bye,
     Cancelled,
     Closing,
-    Denied,
     Error,
     GroupMessage,
     Message,
@@ -40,24 +41,11 @@ from tessenger.wire.messages import (
     Welcome,
 )
 
-SEEN_SECONDS = 1.0
-"""How often, at most, the server is told what was shown."""
-
-RESUME_SECONDS = 10.0
-"""How long the server may take to answer an attempt to resume."""
-
 WINDOW = 256
 """Unanswered requests before `room` waits; the server allows 1,024."""
 
 Event = Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | Unread
 _T = TypeVar("_T")
-
-
-class Dial(Protocol):
-    """What makes a link; `link.Dialer` over TCP."""
-
-    async def dial(self, on_answer: Callable[[AnyAnswer], None], on_lost: Callable[[str], None]) -> Link:
-        """Connect."""
 
 
 class Ending(Struct, frozen=True):
@@ -68,35 +56,31 @@ class Ending(Struct, frozen=True):
     said: bool = False
 
 
-class _Pending(Struct, frozen=True):
-    line: bytes
-    on_answer: Callable[[AnyAnswer], None]
-
-
 class Channel:
-    """A session with the server. After a break it resumes by itself, for as long as `patience` lasts."""
+    """A session with the server. After a break it resumes by itself, for as long as `patience` lasts.
 
-    def __init__(self, dialer: Dial, patience: Patience, on_notice: Callable[[str], None]) -> None:
+    `after`: the last event that an earlier run of this program has shown, where that was kept.
+    """
+
+    def __init__(
+        self, dialer: Dial, patience: Patience, on_notice: Callable[[str], None], *, after: int | None = None
+    ) -> None:
         self._dialer = dialer
         self._patience = patience
         self._on_notice = on_notice
         self._on_event: Callable[[Event], None] | None = None
         self._early: list[Event] = []
         self._link: Link | None = None
-        self._encoder = msgspec.json.Encoder()
-        self._pending: dict[int, _Pending] = {}
-        self._last_id = 0
-        self._keep_alive = KeepAlive(lambda: self.request(Ping(id=0), _ignore_pong), self._drop)
+        self._unanswered = Unanswered()
+        self._keep_alive = KeepAlive(lambda: self.request(Ping(id=0), _ignore_pong), self.break_off)
         self._closing = False
         self._resuming: asyncio.Task[None] | None = None
-        self._welcomed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._seen_timer: asyncio.TimerHandle | None = None
-        self._shown = 0
-        self._seen = 0
-        self._less: asyncio.Event = asyncio.Event()
+        self._seen = SeenReports(lambda seq: self._send(msgspec.json.encode(Seen(seq=seq))))
         self._said = ""
+        self._paused = False
         self.token = ""
         self.user = ""
+        self.after = after
         self.last_seq = 0
         self.line_bytes = 65_536
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -119,10 +103,9 @@ class Channel:
 
     def request(self, request: AnyRequest, on_answer: Callable[[AnyAnswer], None]) -> None:
         """Send a request under the next id; `on_answer` gets each answer to it (lists may come in several)."""
-        self._last_id += 1
-        line = self._encoder.encode(msgspec.structs.replace(request, id=self._last_id))
-        self._pending[self._last_id] = _Pending(line, on_answer)
+        _, line = self._unanswered.add(request, on_answer)
         self._send(line)
+        self._flow()
 
     async def ask(self, request: AnyRequest) -> AnyAnswer:
         """Send a request and wait for its (single) answer; raises `ConnectionFailed` if the session ends first."""
@@ -150,7 +133,7 @@ class Channel:
 
     def fits(self, request: AnyRequest) -> bool:
         """Tell whether the server takes a line as long as this request's (its id still to come)."""
-        return len(self._encoder.encode(request)) + 20 <= self.line_bytes
+        return self._unanswered.size(request) <= self.line_bytes
 
     @property
     def state(self) -> str:
@@ -162,32 +145,41 @@ class Channel:
     @property
     def unanswered(self) -> int:
         """How many requests wait for their answer."""
-        return len(self._pending)
+        return len(self._unanswered)
 
     async def settled(self, at_most: int = 0) -> None:
         """Wait until at most that many requests are unanswered, or the session has ended."""
-        while len(self._pending) > at_most and not self.ended.done():
-            self._less.clear()
-            await self._less.wait()
+        await self._unanswered.at_most(at_most, self.ended)
 
     async def room(self) -> None:
         """Wait until another request may be sent without running ahead of the server."""
         await self.settled(WINDOW - 1)
 
     def shown(self, seq: int) -> None:
-        """Note that everything up to `seq` was shown; the server hears of it within `SEEN_SECONDS`."""
-        self._shown = max(self._shown, seq)
-        if self._seen_timer is None and self._shown > self._seen and not self.ended.done():
-            self._seen_timer = asyncio.get_running_loop().call_later(SEEN_SECONDS, self.tell_seen)
+        """Note that everything up to `seq` was shown; the server hears of it within a second."""
+        if not self.ended.done():
+            self._seen.shown(seq)
 
     def tell_seen(self) -> None:
         """Tell the server now what was shown."""
-        if self._seen_timer is not None:
-            self._seen_timer.cancel()
-            self._seen_timer = None
-        if self._shown > self._seen:
-            self._seen = self._shown
-            self._send(self._encoder.encode(Seen(seq=self._seen)))
+        self._seen.now()
+
+    # ---- flow, breaks and endings ----
+
+    def pause(self) -> None:
+        """Read no events for the moment: while no answer is waited for, nothing is read at all."""
+        self._paused = True
+        self._flow()
+
+    def go_on(self) -> None:
+        """Read events again."""
+        self._paused = False
+        self._flow()
+
+    def break_off(self, reason: str) -> None:
+        """Give the connection up, not the session, which goes on over another one."""
+        if self._link is not None:
+            self._link.drop(reason)
 
     def abandon(self, reason: str) -> None:
         """End the session on this side because of `reason`."""
@@ -227,24 +219,21 @@ class Channel:
             self._on_event(event)
 
     def _answered(self, re: int, answer: AnyAnswer) -> None:
-        pending = self._pending.get(re)
-        if pending is None:
+        on_answer = self._unanswered.answered(re, answer)
+        if on_answer is None:
             return
-        if not getattr(answer, "more", False):
-            del self._pending[re]
         if isinstance(answer, Welcome):
             self.token, self.user = answer.token, answer.user
             self.line_bytes = answer.limits.line_bytes
         if isinstance(answer, Bye):
             self._finish(Ending("", ok=True))
-        pending.on_answer(answer)
-        self._less.set()
+        on_answer(answer)
+        self._unanswered.changed()
+        self._flow()
 
     def _lost(self, reason: str) -> None:
-        if self._link is None:  # in an attempt to connect or to resume
-            if self._resuming is not None and not self._welcomed.done():
-                self._welcomed.set_exception(ConnectionFailed(reason))
-            return
+        if self._link is None:
+            return  # in an attempt to connect, which says so itself
         self._link = None
         self._keep_alive.stop()
         ending = Ending(self._said, said=True) if self._said and reason == LOST else Ending(reason)
@@ -257,21 +246,29 @@ class Channel:
 
     def _finish(self, ending: Ending) -> None:
         self._keep_alive.stop()
-        if self._seen_timer is not None:
-            self._seen_timer.cancel()
+        self._seen.stop()
         if self._resuming is not None and self._resuming is not asyncio.current_task():
             self._resuming.cancel()
         if not self.ended.done():
             self.ended.set_result(ending)
-        self._less.set()
-
-    def _drop(self, reason: str) -> None:
-        if self._link is not None:
-            self._link.drop(reason)
+        self._unanswered.changed()
 
     def _send(self, line: bytes) -> None:
         if self._link is not None:
             self._link.send(line)
+
+    def _flow(self) -> None:
+        """Read, or pause. A paused link hears no pong either, so it is not watched."""
+        if self._link is None or self.ended.done():
+            return
+        if self._link.is_reading != (self._paused and not self._unanswered):
+            return
+        if self._link.is_reading:
+            self._keep_alive.stop()
+            self._link.pause()
+        else:
+            self._link.go_on()
+            self._keep_alive.start()
 
     # ---- a session outlives its connection ----
 
@@ -288,39 +285,13 @@ class Channel:
             self._on_notice("Connected again.")
 
     async def _attempt(self) -> None:
-        """Connect once more and present the token; what was not answered is sent again behind it."""
-        self._welcomed = asyncio.get_running_loop().create_future()
-        link = await self._dialer.dial(self._receive, self._lost)
-        self._last_id += 1
-        resume = Resume(self._last_id, self.token, self.last_seq)
-
-        def answered(answer: AnyAnswer) -> None:
-            if isinstance(answer, Welcome):
-                self._use(link)
-                for number in sorted(self._pending):
-                    link.send(self._pending[number].line)
-                self._welcomed.set_result(None)
-            elif isinstance(answer, Denied) and answer.code != "unavailable":
-                self._welcomed.set_exception(Refused(answer.text))
-            else:
-                link.drop(LOST)
-
-        line = self._encoder.encode(resume)
-        self._pending[resume.id] = _Pending(line, answered)
-        link.send(line)
-        try:
-            async with asyncio.timeout(RESUME_SECONDS):
-                await self._welcomed
-        except TimeoutError:
-            raise ConnectionFailed(LOST) from None
-        finally:
-            self._pending.pop(resume.id, None)
-            if self._link is not link:
-                link.close()
+        request = Resume(0, self.token, self.last_seq or self.after or 0)
+        await resume(self._dialer, request, self._unanswered, Ends(self._receive, self._use, self._lost))
 
     def _use(self, link: Link) -> None:
         self._link = link
         self._keep_alive.start()
+        self._flow()
 
 
 def _ignore_pong(answer: AnyAnswer) -> None:

@@ -89,6 +89,21 @@ class Link(asyncio.Protocol):
         """Whether it is not lost yet."""
         return self._transport is not None
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether what the server sends is read."""
+        return self._transport is not None and self._transport.is_reading()
+
+    def pause(self) -> None:
+        """Read no more for the moment: the server's queue fills instead of this program's memory."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def go_on(self) -> None:
+        """Read again."""
+        if self._transport is not None:
+            self._transport.resume_reading()
+
     def send(self, line: bytes) -> None:
         """Send one encoded request; what is sent to a lost connection is dropped."""
         if self._transport is not None:

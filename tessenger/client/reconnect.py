@@ -6,11 +6,18 @@ import asyncio
 import math
 import random
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
 
 from msgspec import Struct
 
 from tessenger.client.identity import IdentityChanged
+from tessenger.client.link import LOST, Link
+from tessenger.client.unanswered import Unanswered
 from tessenger.errors import ConnectionFailed
+from tessenger.wire.messages import AnyAnswer, Denied, Resume, Welcome
+
+RESUME_SECONDS = 10.0
+"""How long the server may take to answer an attempt to resume."""
 
 FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 15.0
@@ -56,3 +63,60 @@ async def retry(attempt: Callable[[], Awaitable[None]], patience: Patience) -> N
             except (ConnectionFailed, ConnectionRefusedError):
                 continue
             break
+
+
+class Dial(Protocol):
+    """What makes a link; `link.Dialer` over TCP."""
+
+    async def dial(self, on_answer: Callable[[AnyAnswer], None], on_lost: Callable[[str], None]) -> Link:
+        """Connect."""
+
+
+class Ends(Struct, frozen=True):
+    """Where a resumed session's channel takes over: what comes, the link that is in use from now on, its loss."""
+
+    on_answer: Callable[[AnyAnswer], None]
+    on_resumed: Callable[[Link], None]
+    on_lost: Callable[[str], None]
+
+
+async def resume(dialer: Dial, request: Resume, unanswered: Unanswered, ends: Ends) -> None:
+    """Connect once more and present the token; what was not answered is sent again behind it.
+
+    Raises `ConnectionFailed` where that did not work, `Refused` where it never will.
+    """
+    welcomed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def lost(reason: str) -> None:
+        if not welcomed.done():
+            welcomed.set_exception(ConnectionFailed(reason))
+        elif not welcomed.cancelled() and welcomed.exception() is None:
+            ends.on_lost(reason)  # not of an attempt that was given up: another link may be in use
+
+    link = await dialer.dial(ends.on_answer, lost)
+
+    def answered(answer: AnyAnswer) -> None:
+        if welcomed.done():  # given up in this very moment
+            return
+        if isinstance(answer, Welcome):  # the link is in use before anything else that came with this is handed on
+            ends.on_resumed(link)
+            for line in unanswered.lines():
+                link.send(line)
+            welcomed.set_result(True)
+        elif isinstance(answer, Denied) and answer.code != "unavailable":
+            welcomed.set_exception(Refused(answer.text))
+        else:
+            link.drop(LOST)
+
+    number, line = unanswered.add(request, answered)
+    link.send(line)
+    try:
+        async with asyncio.timeout(RESUME_SECONDS):
+            await welcomed
+    except BaseException as error:
+        link.close()
+        if isinstance(error, TimeoutError):
+            raise ConnectionFailed(LOST) from None
+        raise
+    finally:
+        unanswered.forget(number)
