@@ -35,10 +35,12 @@ class FrontEnd(Dialogue, Output, Protocol):
     """A terminal or a pipe."""
 
     asks: bool  # whether there is a person who can be asked about large files
-    one_line: bool  # whether each message stays on one line
     patience: Patience  # how long a broken connection is resumed
 
-    async def converse(self, chat: Chat, connection: Channel, server: str, user: str) -> None:
+    def signed_in(self, user: str) -> None:
+        """The person is `user`; what comes from here on is for them."""
+
+    async def converse(self, chat: Chat, connection: Channel, server: str) -> None:
         """Carry out what the person types until they leave or the session ends."""
 
     def finish(self) -> None:
@@ -109,13 +111,14 @@ class _Session:
         """Let the front end talk with the person until either of them or the server ends it; say the last word."""
         limit = self._settings.config.transfer.auto_accept_below
         transfers = Transfers(welcome.user, auto_accept_below=limit, asks=self._front.asks)
-        chat = Chat(self.connection, self._files, self._front, transfers, welcome.limits, one_line=self._front.one_line)
+        chat = Chat(self.connection, self._files, self._front, transfers, welcome.limits)
         self._chat = chat
+        self._front.signed_in(welcome.user)
         for line in (render.WELCOME, "", render.PROMPT):
             self._front.say(line)
         try:
             chat.begin()
-            conversation = self._front.converse(chat, self.connection, self._settings.server, welcome.user)
+            conversation = self._front.converse(chat, self.connection, self._settings.server)
             with contextlib.suppress(ConnectionFailed):  # the ending says why
                 await self.unless_stopped(self.connection.unless_ended(asyncio.ensure_future(conversation)))
             await chat.log_out()

@@ -12,12 +12,13 @@ import os
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from tessenger.client import render
 from tessenger.client.channel import Channel
 from tessenger.client.reconnect import Patience
 from tessenger.client.session import Chat
+from tessenger.wire.messages import GroupMessage, Message, Unread
 
 READ_SIZE = 65_536
 QUEUED_LINES = 1_000
@@ -90,13 +91,13 @@ class LineReader:
 class Filter:
     """The front end for pipes."""
 
-    one_line = True
     patience = Patience(RESUME_SECONDS)
 
     def __init__(
         self, lines: LineReader, write: Callable[[str], None], write_notice: Callable[[str], None], *, asks: bool
     ) -> None:
         self.asks = asks
+        self._user = ""
         self._lines = lines
         self._write = write
         self._write_notice = write_notice
@@ -118,6 +119,18 @@ class Filter:
         """Print an answer or an event, and the prompt line again, as the original did."""
         self._write(f"{text}\n\n{render.PROMPT}\n")
 
+    def message(self, event: Message | GroupMessage) -> None:
+        """Print a message on one line."""
+        self.show(render.one_line(render.heard(event)))
+
+    def unread(self, event: Unread) -> None:
+        """Print what stands above the messages of an absence."""
+        self.show(render.unread(event))
+
+    def look_back(self, events: Sequence[Message | GroupMessage]) -> None:
+        """Print old messages, one a line."""
+        self.show("\n".join(render.one_line(render.said(event, self._user)) for event in events))
+
     def notice(self, text: str) -> None:
         """Print to standard error."""
         self._write_notice(text + "\n")
@@ -125,7 +138,11 @@ class Filter:
     def changed(self) -> None:
         """A pipe shows no progress."""
 
-    async def converse(self, chat: Chat, connection: Channel, server: str, user: str) -> None:
+    def signed_in(self, user: str) -> None:
+        """Remember whose messages those of a history are."""
+        self._user = user
+
+    async def converse(self, chat: Chat, connection: Channel, server: str) -> None:
         """Carry lines out until the input or the session ends."""
         while (line := await self._lines.line()) is not None:
             await chat.execute(line)

@@ -33,6 +33,11 @@ def group_message(event: GroupMessage) -> str:
     return f"{local_time(event.at)}, {clean_line(event.group)}, {clean_line(event.sender)}: {clean(event.text)}"
 
 
+def heard(event: Message | GroupMessage) -> str:
+    """A message as it comes."""
+    return group_message(event) if isinstance(event, GroupMessage) else message(event)
+
+
 def message_sent(to: str, answer: Sent) -> str:
     """A private message is in the journal."""
     line = f"message sent at {local_time(answer.at)}"
@@ -46,10 +51,8 @@ def group_message_sent(answer: Sent) -> str:
 
 def said(event: Message | GroupMessage, reader: str) -> str:
     """A message of a history, as it was shown to `reader`; one of their own also says to whom it went."""
-    if isinstance(event, GroupMessage):
-        return group_message(event)
-    if event.sender != reader:
-        return message(event)
+    if isinstance(event, GroupMessage) or event.sender != reader:
+        return heard(event)
     return f"{local_time(event.at)}, {clean_line(event.sender)} to {clean_line(event.to)}: {clean(event.text)}"
 
 

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -22,6 +22,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.utils import get_cwidth
 
+from tessenger.client import render
 from tessenger.client.app import Stopped
 from tessenger.client.channel import Channel
 from tessenger.client.commands import Call, parse
@@ -33,6 +34,7 @@ from tessenger.client.session import Chat, KnownNames
 from tessenger.client.toolbar import toolbar
 from tessenger.config import ClientSection
 from tessenger.errors import ConnectionFailed
+from tessenger.wire.messages import GroupMessage, Message, Unread
 from tessenger.wire.text import clean, clean_line
 
 NAMES_SECONDS = 5.0
@@ -51,7 +53,6 @@ class Repl:
     """
 
     asks = True
-    one_line = False
     patience = FOREVER
 
     def __init__(self, settings: ClientSection, terminal_in: Input, terminal_out: Output, *, dim: bool) -> None:
@@ -62,6 +63,7 @@ class Repl:
         self._screen = Screen(terminal_out)
         self._session: PromptSession[str] | None = None
         self._leave_armed = False
+        self._user = ""
 
     # ---- the dialogue and the chat's output ----
 
@@ -72,6 +74,18 @@ class Repl:
     def show(self, text: str) -> None:
         """Show an answer or an event."""
         self._screen.add(clean(text))
+
+    def message(self, event: Message | GroupMessage) -> None:
+        """Show a message that came."""
+        self.show(render.heard(event))
+
+    def unread(self, event: Unread) -> None:
+        """Show what stands above the messages of an absence."""
+        self.show(render.unread(event))
+
+    def look_back(self, events: Sequence[Message | GroupMessage]) -> None:
+        """Show old messages."""
+        self.show("\n".join(render.said(event, self._user) for event in events))
 
     def notice(self, text: str) -> None:
         """Mention something, dimmed."""
@@ -94,10 +108,14 @@ class Repl:
         except KeyboardInterrupt:
             raise Stopped(signal.SIGINT) from None
 
-    async def converse(self, chat: Chat, connection: Channel, server: str, user: str) -> None:
+    def signed_in(self, user: str) -> None:
+        """Remember who is at the keyboard."""
+        self._user = user
+
+    async def converse(self, chat: Chat, connection: Channel, server: str) -> None:
         """Read lines and carry them out in order, until the person leaves; the session's end cancels this."""
         self._screen.flush()
-        session = self._prompt_session(chat, connection, server, user)
+        session = self._prompt_session(chat, connection, server, self._user)
         self._session = session
         self._screen.prompt_in(session.app)
         lines: asyncio.Queue[str] = asyncio.Queue()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -64,6 +64,15 @@ class Output(Protocol):
     def show(self, text: str) -> None:
         """Show an answer or an event, one line or several."""
 
+    def message(self, event: Message | GroupMessage) -> None:
+        """Show a message that came."""
+
+    def unread(self, event: Unread) -> None:
+        """Say how many messages of an absence come next."""
+
+    def look_back(self, events: Sequence[Message | GroupMessage]) -> None:
+        """Show what was said before, as it was asked for."""
+
     def notice(self, text: str) -> None:
         """Mention something aside from the chat."""
 
@@ -79,18 +88,16 @@ class KnownNames(Struct, frozen=True):
 
 
 class Chat:
-    """A signed-in session. `one_line`: messages of several lines are shown on one."""
+    """A signed-in session."""
 
     def __init__(
-        self, connection: Channel, files: FileProcess, output: Output, transfers: Transfers, limits: Limits,
-        *, one_line: bool,
-    ) -> None:  # fmt: skip
+        self, connection: Channel, files: FileProcess, output: Output, transfers: Transfers, limits: Limits
+    ) -> None:
         self.transfers = transfers
         self._connection = connection
         self._files = files
         self._output = output
         self._limits = limits
-        self._line: Callable[[str], str] = render.one_line if one_line else str
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         self._opening = 0
@@ -233,8 +240,10 @@ class Chat:
             return
 
         def done(found: list[Message | GroupMessage]) -> None:
-            user = self._connection.user
-            self._output.show("\n".join(self._line(render.said(event, user)) for event in found) or NOTHING)
+            if found:
+                self._output.look_back(found)
+            else:
+                self._output.show(NOTHING)
 
         LookBack(*wanted, self._ask, done).begin()
 
@@ -301,12 +310,10 @@ class Chat:
         """Show an event of the server."""
         match event:
             case Unread():
-                self._output.show(render.unread(event))
+                self._output.unread(event)
                 return
-            case Message():
-                self._output.show(self._line(render.message(event)))
-            case GroupMessage():
-                self._output.show(self._line(render.group_message(event)))
+            case Message() | GroupMessage():
+                self._output.message(event)
             case _:
                 self._apply(self.transfers.event(event, self._loop.time()))
         self._connection.shown(event.seq)
