@@ -60,5 +60,25 @@ class ConnectionFailed(TessengerError):
     """The client cannot reach the server, or the server's identity is not what it was."""
 
 
+class SessionOver(ConnectionFailed):
+    """A session that had begun has ended, and cannot be resumed."""
+
+
+class SignInDenied(ConnectionFailed):
+    """The server does not let this user in; `code` is one of `wire.messages.DeniedCode`."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class RequestRefused(TessengerError):
+    """The server did not carry a request out; `code` is one of `wire.messages.ErrorCode`."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
 class TransferError(TessengerError):
     """A file cannot be sent or received; the text says why."""

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from tessenger.client.keep_alive import KeepAlive
 from tessenger.client.link import LOST, Link
+from tessenger.client.position import Position
 from tessenger.client.reconnect import Dial, Ends, Patience, Refused, resume, retry
 from tessenger.client.seen import SeenReports
 from tessenger.client.unanswered import Unanswered
@@ -59,12 +60,10 @@ class Ending(Struct, frozen=True):
 class Channel:
     """A session with the server. After a break it resumes by itself, for as long as `patience` lasts.
 
-    `after`: the last event that an earlier run of this program has shown, where that was kept.
+    `fingerprint` is that of the server's key, "" without TLS.
     """
 
-    def __init__(
-        self, dialer: Dial, patience: Patience, on_notice: Callable[[str], None], *, after: int | None = None
-    ) -> None:
+    def __init__(self, dialer: Dial, patience: Patience, on_notice: Callable[[str], None]) -> None:
         self._dialer = dialer
         self._patience = patience
         self._on_notice = on_notice
@@ -78,9 +77,10 @@ class Channel:
         self._seen = SeenReports(lambda seq: self._send(msgspec.json.encode(Seen(seq=seq))))
         self._said = ""
         self._paused = False
+        self._position: Position | None = None
+        self.fingerprint = ""
         self.token = ""
         self.user = ""
-        self.after = after
         self.last_seq = 0
         self.line_bytes = 65_536
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -90,6 +90,7 @@ class Channel:
         link = await self._dialer.dial(self._receive, self._lost)
         if not link.is_open:
             raise ConnectionFailed(self._said or LOST)
+        self.fingerprint = link.fingerprint
         self._use(link)
 
     def deliver_to(self, on_event: Callable[[Event], None]) -> None:
@@ -155,13 +156,21 @@ class Channel:
         """Wait until another request may be sent without running ahead of the server."""
         await self.settled(WINDOW - 1)
 
+    def keep(self, position: Position) -> None:
+        """From here on keep in `position` what was shown; where it is known already, sign in with it."""
+        self._position = position
+
     def shown(self, seq: int) -> None:
-        """Note that everything up to `seq` was shown; the server hears of it within a second."""
+        """Note that everything up to `seq` was shown; the server hears of it, and the file, within a second."""
+        if self._position is not None:
+            self._position.shown(seq)
         if not self.ended.done():
             self._seen.shown(seq)
 
     def tell_seen(self) -> None:
-        """Tell the server now what was shown."""
+        """Tell the server, and the file, now what was shown."""
+        if self._position is not None:
+            self._position.save()
         self._seen.now()
 
     # ---- flow, breaks and endings ----
@@ -247,6 +256,8 @@ class Channel:
     def _finish(self, ending: Ending) -> None:
         self._keep_alive.stop()
         self._seen.stop()
+        if self._position is not None:
+            self._position.save()
         if self._resuming is not None and self._resuming is not asyncio.current_task():
             self._resuming.cancel()
         if not self.ended.done():
@@ -285,7 +296,8 @@ class Channel:
             self._on_notice("Connected again.")
 
     async def _attempt(self) -> None:
-        request = Resume(0, self.token, self.last_seq or self.after or 0)
+        before = self._position.seq if self._position is not None else 0  # of an earlier run of this program
+        request = Resume(0, self.token, max(self.last_seq, before))
         await resume(self._dialer, request, self._unanswered, Ends(self._receive, self._use, self._lost))
 
     def _use(self, link: Link) -> None:

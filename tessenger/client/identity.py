@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from tessenger.errors import ConnectionFailed
 
@@ -45,6 +46,25 @@ def find_pin(lines: list[str], server: str) -> tuple[int, str] | None:
         if len(fields) >= 2 and not line.lstrip().startswith("#") and fields[0].lower() == server.lower():
             return number, fields[1]
     return None
+
+
+class Identity(Protocol):
+    """What tells whether a server is the right one."""
+
+    def check(self, server: str, fingerprint: str) -> str | None:
+        """Accept the key of `server` (host:port), perhaps with something to say about it, or raise."""
+
+
+class PinnedKey:
+    """A fingerprint that is known from elsewhere."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self._fingerprint = fingerprint
+
+    def check(self, server: str, fingerprint: str) -> None:
+        """Refuse every other key."""
+        if fingerprint != self._fingerprint:
+            raise IdentityChanged(f"The key of the server {server} is {fingerprint}, not {self._fingerprint}.")
 
 
 class KnownServers:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from tessenger.client.identity import KnownServers, key_fingerprint
+from tessenger.client.identity import Identity, key_fingerprint
 from tessenger.errors import ConnectionFailed, WireError
 from tessenger.wire.messages import AnyAnswer
 
@@ -55,7 +55,10 @@ class LineDecoder:
 
 
 class Link(asyncio.Protocol):
-    """The socket: calls `on_answer` for each answer in order, then `on_lost` once with what to tell the person."""
+    """The socket: calls `on_answer` for each answer in order, then `on_lost` once with what to tell the person.
+
+    `fingerprint` is that of the server's key, once it was checked; "" without TLS.
+    """
 
     def __init__(self, on_answer: Callable[[AnyAnswer], None], on_lost: Callable[[str], None]) -> None:
         self._on_answer = on_answer
@@ -63,6 +66,7 @@ class Link(asyncio.Protocol):
         self._decoder = LineDecoder()
         self._transport: asyncio.Transport | None = None
         self._reason = LOST
+        self.fingerprint = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by asyncio once connected."""
@@ -132,7 +136,7 @@ class Dialer:
 
     host: str
     port: int
-    known: KnownServers | None
+    known: Identity | None
     on_notice: Callable[[str], None]
 
     async def dial(self, on_answer: Callable[[AnyAnswer], None], on_lost: Callable[[str], None]) -> Link:
@@ -171,9 +175,10 @@ class Dialer:
             " A server that runs with --no-tls needs a client with --no-tls."
         )
 
-    def _check_identity(self, link: Link, known: KnownServers, where: str) -> None:
+    def _check_identity(self, link: Link, known: Identity, where: str) -> None:
         try:
-            new = known.check(where, key_fingerprint(link.peer_certificate()))
+            link.fingerprint = key_fingerprint(link.peer_certificate())
+            new = known.check(where, link.fingerprint)
         except ConnectionFailed:
             link.drop("The server is not who it was.")
             raise

@@ -46,7 +46,7 @@ async def sign_in(connection: Channel, dialogue: Dialogue, udp: asyncio.Future[A
         user = await _until_ended(connection, dialogue.ask(render.USERNAME, secret=False))
         password = await _until_ended(connection, dialogue.ask(render.PASSWORD, secret=True))
         address = await udp
-        answer = await _attempt(
+        answer = await attempt(
             connection, Login(0, user.strip(), password, udp_host=address.host, udp_port=address.port)
         )
         if isinstance(answer, Welcome):
@@ -56,7 +56,8 @@ async def sign_in(connection: Channel, dialogue: Dialogue, udp: asyncio.Future[A
             raise SignInFailed
 
 
-async def _attempt(connection: Channel, login: Login) -> Welcome | Denied | Error:
+async def attempt(connection: Channel, login: Login) -> Welcome | Denied | Error:
+    """Present a name and a password once; a server that is busy with itself is asked again for a while."""
     answer = await connection.ask(login)
     for _ in range(BUSY_RETRIES):
         if not isinstance(answer, Denied | Error) or answer.code != "unavailable":
