@@ -36,6 +36,12 @@ PEOPLE = 50
 GROUPS = 5
 WORKERS = 3
 STOPPED_SECONDS = 5.0
+LOGGER_STOPPED_SECONDS = 2.0
+CUT_OFF_SECONDS = 30.0
+LONG = 20_000
+"""Characters of a message that fills queues."""
+MAX_RESIDENT_KIB = 200 * 1024
+"""More than this no process may take, whoever is slow."""
 SIGN_IN_SECONDS = 2.0
 """Within this a sign-in must work again after any kill."""
 
@@ -78,6 +84,8 @@ class Chaos:
         for role in ("logger", "manager", "acceptor", "worker"):
             await self._repeat(role, kills, partial(self._kill, role))
         await self._repeat("stopped worker", max(1, kills // 10), self._stop_worker)
+        await self._repeat("stopped logger", max(1, kills // 10), self._stop_logger)
+        await self._repeat("deaf reader", max(1, kills // 10), self._deafen)
         await self._repeat("whole server", max(1, kills // 10), self._restart)
         seconds = time.monotonic() - began
         self.sending = False
@@ -119,8 +127,8 @@ class Chaos:
             lost = sum(person.lost for person in self.people)
             await strike()
             await self._probe(name)
-            if name in {"logger", "manager", "acceptor"} and sum(p.lost for p in self.people) != lost:
-                self.problems.append(f"connections were lost when the {name} died")
+            if name in {"logger", "manager", "acceptor", "stopped logger"} and sum(p.lost for p in self.people) != lost:
+                self.problems.append(f"connections were lost to: {name}")
             print(".", end="", flush=True)
         print()
 
@@ -130,9 +138,29 @@ class Chaos:
         await asyncio.to_thread(self.server.wait_for_replacement, title, pid)
 
     async def _stop_worker(self) -> None:
-        pid = self.server.kill_role(f"worker {self.random.randint(1, WORKERS)}", signal.SIGSTOP)
-        await asyncio.sleep(STOPPED_SECONDS)
+        await self._stop(f"worker {self.random.randint(1, WORKERS)}", STOPPED_SECONDS)
+
+    async def _stop_logger(self) -> None:
+        await self._stop("logger", LOGGER_STOPPED_SECONDS)
+
+    async def _stop(self, title: str, seconds: float) -> None:
+        pid = self.server.kill_role(title, signal.SIGSTOP)
+        await asyncio.sleep(seconds)
         os.kill(pid, signal.SIGCONT)
+
+    async def _deafen(self) -> None:
+        """Someone reads nothing while others send them long messages, until the server cuts them off."""
+        deaf, *friends = self.random.sample(self.people, 4)
+        deaf.stop_listening()
+        deadline = time.monotonic() + CUT_OFF_SECONDS
+        while not deaf.is_cut_off:
+            if time.monotonic() > deadline:
+                self.problems.append("someone who reads nothing was not cut off")
+                break
+            for friend in friends:
+                friend.tell(deaf.name, LONG)
+            await asyncio.sleep(0.01)
+        deaf.listen()
 
     async def _restart(self) -> None:
         await asyncio.to_thread(self.server.kill)
@@ -196,6 +224,9 @@ class Chaos:
             self.problems.append(f"the server ended with {status}")
         self._compare("the journal", self._in_journal(), sent)
         self._compare("the activity logs", self._in_logs(), sent)
+        for title, kib in self.peaks.items():
+            if kib > MAX_RESIDENT_KIB:
+                self.problems.append(f"{title} took {kib >> 10} MiB of memory")
         rate = len(sent) / seconds
         if rate < min(1_000, self.rate * 0.7):  # below what was offered only while something was being replaced
             self.problems.append(f"only {rate:.0f} messages a second were acknowledged")
@@ -214,7 +245,9 @@ class Chaos:
             return Counter(text for (text,) in db.execute("SELECT text FROM entries WHERE kind IN ('m', 'g')"))
 
     def _in_logs(self) -> Counter[str]:
-        logs = self.server.data_dir.glob("*messagelog.txt*")  # the rotated ones too
+        logs = list(self.server.data_dir.glob("*messagelog.txt*"))
+        if not any(log.suffix == ".2" for log in logs):
+            self.problems.append("the activity logs were not rotated")
         return Counter(line.rpartition("; ")[2] for log in logs for line in log.read_text().splitlines())
 
     def _compare(self, where: str, found: Counter[str], sent: dict[str, int]) -> None:

@@ -51,6 +51,8 @@ class Participant:
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
+        self._listening = asyncio.Event()
+        self._listening.set()
         self._leaving = False
 
     # ---- what it does ----
@@ -75,14 +77,35 @@ class Participant:
             await asyncio.sleep(self._pause * self._random.uniform(0.5, 1.5))
             if len(self._open) >= MAX_OPEN or not self._connected.is_set():
                 continue
-            self._count += 1
-            text = f"{self.name} no {self._count}"
             if self._random.random() < 0.5:
-                self.due[text] = [self.peer]
-                self._send({"type": "msgto", "to": self.peer, "text": text}, text)
+                self.tell(self.peer)
             else:
+                text = self._new_text()
                 self.due[text] = self._others
                 self._send({"type": "groupmsg", "group": self._group, "text": text}, text)
+
+    def tell(self, to: str, padding: int = 0) -> None:
+        """Send a private message with so many characters behind what makes it unique."""
+        text = self._new_text() + "x" * padding
+        self.due[text] = [to]
+        self._send({"type": "msgto", "to": to, "text": text}, text)
+
+    def _new_text(self) -> str:
+        self._count += 1
+        return f"{self.name} no {self._count}"
+
+    def stop_listening(self) -> None:
+        """Read nothing any more, but stay, and talk on."""
+        self._listening.clear()
+
+    def listen(self) -> None:
+        """Read again."""
+        self._listening.set()
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether writing found out that the server has closed the connection."""
+        return self._writer is not None and self._writer.is_closing()
 
     async def settle(self) -> None:
         """Wait until all is answered, and shown what was ordered before now."""
@@ -141,6 +164,7 @@ class Participant:
             if not line.endswith(b"\n"):
                 raise EOFError
             self._take(json.loads(line))
+            await self._listening.wait()
 
     def _take(self, message: dict[str, Any]) -> None:
         kind = message["type"]

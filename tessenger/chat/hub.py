@@ -41,7 +41,8 @@ class Refusal(Struct, frozen=True):
 class Rules(Struct, frozen=True):
     """What of the configuration the rules need. Bytes and members; 0 means no limit.
 
-    `history_bytes`: of texts that one request for history is answered with at most, for it comes at once.
+    `history_bytes`: of texts that are read and sent at once: what one request for history is answered with at most,
+    and a page of what somebody missed.
     `offline_delivery`: messages to people who are away are kept for them.
     """
 

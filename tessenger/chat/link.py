@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 from tessenger.wire.framing import BadLine
 from tessenger.wire.messages import AnyRequest
 
 MAX_UNANSWERED = 1_024
 """Requests of one connection that may wait for their answers; above it the connection is not read."""
+
+
+class Carrier(Protocol):
+    """The connection itself, with what it has taken and not sent yet."""
+
+    def write(self, data: bytes) -> None:
+        """Send this behind what was written before."""
+
+    def close(self) -> None:
+        """Send what is left, and close."""
+
+    def go_on(self) -> None:
+        """Read again: `Link.throttled` is over."""
+
+    def when_written(self, then: Callable[[], None]) -> None:
+        """Call `then` once, now or later, when there is room for a page; never after `close`."""
+
+    def kept_back(self, size: int) -> None:
+        """Note that so many bytes wait behind what is being read; may end the link."""
 
 
 class Place:
@@ -30,14 +50,12 @@ class Link:
     """
 
     __slots__ = (
-        "_close", "_held", "_out", "_resume", "busy", "ended", "ip", "number", "session", "throttled", "udp_port",
-        "unanswered", "unread", "user", "waiting",
+        "_carrier", "_held", "_held_bytes", "_out", "busy", "ended", "ip", "number", "session", "throttled",
+        "udp_port", "unanswered", "unread", "user", "waiting",
     )  # fmt: skip
 
-    def __init__(
-        self, ip: str, out: Callable[[bytes], None], close: Callable[[], None], resume: Callable[[], None]
-    ) -> None:
-        """`out` sends bytes, `close` sends what is left and closes, `resume` goes on reading after `throttled`."""
+    def __init__(self, ip: str, carrier: Carrier) -> None:
+        """`carrier` is what the bytes go over."""
         self.ip = ip
         self.udp_port = 0
         self.user = ""
@@ -49,10 +67,10 @@ class Link:
         self.unanswered = 0
         self.unread = 0
         self.waiting: deque[AnyRequest | BadLine] = deque()
-        self._out = out
-        self._close = close
-        self._resume = resume
+        self._carrier = carrier
+        self._out = carrier.write
         self._held: deque[bytes | Place] = deque()
+        self._held_bytes = 0
 
     def write(self, data: bytes) -> None:
         """Send `data`, now or when what is held has been sent."""
@@ -60,14 +78,27 @@ class Link:
             return
         if self._held:
             self._held.append(data)
+            self._held_bytes += len(data)
+            self._carrier.kept_back(self._held_bytes)
         else:
             self._out(data)
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether lines are kept back."""
+        return bool(self._held)
 
     def hold(self) -> Place:
         """Keep back what comes from here on, until this place is filled."""
         place = Place()
         self._held.append(place)
         return place
+
+    def fill(self, lines: bytes, then: Callable[[], None]) -> None:
+        """Send a part of what belongs into the first place; call `then` when there is room for more of it."""
+        if not self.ended:
+            self._out(lines)
+            self._carrier.when_written(then)
 
     def release(self, place: Place, lines: bytes) -> None:
         """Fill a place, and send what was kept back up to the next place that is empty."""
@@ -80,6 +111,8 @@ class Link:
                 break
             ready.append(data)
             self._held.popleft()
+            if data is first:
+                self._held_bytes -= len(data)
         joined = b"".join(ready)
         if joined and not self.ended:
             self._out(joined)
@@ -96,7 +129,7 @@ class Link:
         self._held.clear()
         self.ended = True
         self.waiting.clear()
-        self._close()
+        self._carrier.close()
 
     @property
     def full(self) -> bool:
@@ -107,4 +140,4 @@ class Link:
         """Read again, if reading was stopped and enough was answered since."""
         if self.throttled and self.unanswered + len(self.waiting) <= MAX_UNANSWERED // 2:
             self.throttled = False
-            self._resume()
+            self._carrier.go_on()

@@ -80,20 +80,27 @@ class Reader(Protocol):
         """Return the present state as of the last commit that this reader can see."""
         ...
 
-    def missed(self, user: str, after: int, upto: int) -> list[AnyEntry]:
-        """Return what `user`'s resumed session is due with `after` < seq <= `upto`, in order.
+    def missed(self, user: str, after: int, upto: int) -> list[int]:
+        """Return the numbers of what `user`'s resumed session is due with `after` < seq <= `upto`, in order.
 
         That is private messages and signals to them, and messages of groups that they were a member of at the time,
         but not their own.
         """
         ...
 
-    def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[AnyEntry]:
-        """Return what `user` was due in earlier sessions and was never shown, up to `upto`, in order.
+    def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[int]:
+        """Return the numbers of what `user` was due in earlier sessions and was never shown, up to `upto`, in order.
 
         Private messages behind the last one seen, and messages of their groups that were ordered before their last
         session ended. `after`, where the client saved it, raises the last one seen. Signals are left out as stale.
         `away`: group messages that came after their last session ended, too.
+        """
+        ...
+
+    def entries(self, numbers: Sequence[int], max_bytes: int) -> list[AnyEntry]:
+        """Return the first of these entries, in order: as many as have `max_bytes` of text, at least one.
+
+        What was pruned meanwhile is left out, so that nothing comes only where nothing of it is left.
         """
         ...
 
@@ -237,8 +244,8 @@ class Office(Protocol):
         """Claim a membership."""
         ...
 
-    def missed(self, user: str, after: int, upto: int, then: Callable[[list[AnyEntry] | Unavailable], None]) -> None:
-        """Read what a resumed session missed."""
+    def missed(self, user: str, after: int, upto: int, then: Callable[[list[int] | Unavailable], None]) -> None:
+        """Find what a resumed session missed."""
         ...
 
     def unread(
@@ -246,11 +253,17 @@ class Office(Protocol):
         user: str,
         after: int | None,
         upto: int,
-        then: Callable[[list[AnyEntry] | Unavailable], None],
+        then: Callable[[list[int] | Unavailable], None],
         *,
         away: bool,
     ) -> None:
-        """Read what was due in earlier sessions; `away`: and what groups said since."""
+        """Find what was due in earlier sessions; `away`: and what groups said since."""
+        ...
+
+    def entries(
+        self, numbers: Sequence[int], max_bytes: int, then: Callable[[list[AnyEntry] | Unavailable], None]
+    ) -> None:
+        """Read the first of what was found."""
         ...
 
     def history(self, question: Question, then: Callable[[Page | Unavailable], None]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 
 from tessenger.chat import answers, entries, words
+from tessenger.chat.catch_up import CatchUp
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.hub import Hub, Refusal
 from tessenger.chat.link import Link, Place
@@ -20,7 +21,7 @@ from tessenger.chat.ports import (
 )
 from tessenger.chat.present import Session
 from tessenger.wire import messages, names
-from tessenger.wire.messages import Denied, DeniedCode, Error, Limits, Login, Logout, Resume, Welcome
+from tessenger.wire.messages import Denied, DeniedCode, Limits, Login, Logout, Resume, Welcome
 
 _ALREADY_SIGNED_IN = Refusal("already_signed_in", words.ALREADY_SIGNED_IN)
 
@@ -160,13 +161,7 @@ def _online(hub: Hub, link: Link, request: Login, token: str, entry: AnyEntry) -
     if not _attach(hub, link, entry):
         return
     place = _welcome(hub, link, request.id, token, entry.seq)
-    hub.office.unread(
-        link.user,
-        request.after,
-        entry.seq,
-        lambda found: _catch_up(hub, link, place, found, counted=True),
-        away=hub.rules.offline_delivery,
-    )
+    CatchUp(hub, link, place).of_sign_in(request.after, entry.seq)
 
 
 def _resumed(hub: Hub, link: Link, request: Resume, entry: AnyEntry) -> None:
@@ -175,29 +170,7 @@ def _resumed(hub: Hub, link: Link, request: Resume, entry: AnyEntry) -> None:
         _deny(hub, link, request.id, "session_expired")
     elif _attach(hub, link, entry):
         place = _welcome(hub, link, request.id, request.token, entry.seq)
-        _read_missed(hub, link, place, request.after, entry.seq)
-
-
-def _read_missed(hub: Hub, link: Link, place: Place, after: int, upto: int) -> None:
-    """Read what a resumed session missed; where its client has nothing of this session, also what the sign-in found.
-
-    What was shown in earlier sessions is behind neither: such a client says 0, or the last number of before.
-    """
-    began = hub.present.sessions[link.session].seq
-
-    def earlier(unread: list[AnyEntry] | Unavailable) -> None:
-        if isinstance(unread, Unavailable):
-            _catch_up(hub, link, place, unread)
-        else:
-            hub.office.missed(link.user, began, upto, lambda found: later(unread, found))
-
-    def later(unread: list[AnyEntry], found: list[AnyEntry] | Unavailable) -> None:
-        _catch_up(hub, link, place, found if isinstance(found, Unavailable) else unread + found)
-
-    if after < began:
-        hub.office.unread(link.user, after, began, earlier, away=hub.rules.offline_delivery)
-    else:
-        hub.office.missed(link.user, after, upto, lambda found: later([], found))
+        CatchUp(hub, link, place).of_resume(request.after, entry.seq)
 
 
 def _attach(hub: Hub, link: Link, entry: AnyEntry) -> bool:
@@ -221,34 +194,6 @@ def _welcome(hub: Hub, link: Link, re: int, token: str, seq: int) -> Place:
     hub.say(link, answers.line(Welcome(re, link.user, token, seq, limits)))
     hub.delivery.flush()
     return link.hold()
-
-
-def _catch_up(
-    hub: Hub, link: Link, place: Place, found: list[AnyEntry] | Unavailable, *, counted: bool = False
-) -> None:
-    """Send what was missed, then what came meanwhile, and go on.
-
-    `counted`: a sign-in missed it, and is told how much it is. Once that is shown, or is nothing, everything before the
-    session is behind its person; so what their groups said in this absence does not come up after a later one.
-    """
-    if link.ended:
-        return
-    link.busy = False
-    if isinstance(found, Unavailable):  # never skip over what was missed: the client comes again
-        link.write(answers.line(Error("unavailable", words.UNAVAILABLE)))
-        hub.lost(link)
-        link.end()
-        return
-    missed = [answers.event_line(entry) for entry in found]
-    if counted and missed:
-        missed.insert(0, answers.line(messages.Unread(len(missed))))
-        link.unread = found[-1].seq
-    elif counted and names.key(link.user) in hub.present.groups_of:
-        session = hub.present.sessions.get(link.session)  # None: over already, on a worker that was stopped meanwhile
-        if session is not None:
-            hub.append(None, 0, entries.Seen(session.id, session.seq))
-    link.release(place, b"".join(missed))
-    hub.proceed(link)
 
 
 def _session_of(hub: Hub, token: str) -> Session | None:

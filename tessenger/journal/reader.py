@@ -7,12 +7,12 @@ two of them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tessenger.chat.entries import AnyEntry, Signal
+from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ports import Page, Question
 from tessenger.chat.present import Snapshot
 from tessenger.journal import changes, history, rows, schema
@@ -27,17 +27,19 @@ ANSWER = f"""
 {rows.SELECT} WHERE seq > :after AND seq <= :upto AND session = :session AND request = :request
 ORDER BY seq LIMIT 1"""
 
-PRIVATE = f"{rows.SELECT} WHERE target = :user AND seq > :after AND seq <= :upto AND kind IN ('m', 's')"
-"""Private messages and signals to someone."""
+BY_NUMBER = f"{rows.SELECT} WHERE seq = ?"
 
-_OF_ENTRY = ", ".join(f"entries.{column}" for column in rows.COLUMNS)
+PRIVATE = "SELECT seq FROM entries WHERE target = :user AND seq > :after AND seq <= :upto AND kind = 'm'"
+"""Private messages to someone."""
 
-OF_GROUPS = f"""
-SELECT {_OF_ENTRY} FROM memberships CROSS JOIN entries
+SIGNALS = "SELECT seq FROM entries WHERE target = :user AND seq > :after AND seq <= :upto AND kind = 's'"
+
+OF_GROUPS = """
+SELECT entries.seq FROM memberships CROSS JOIN entries
     ON entries.target = memberships.name AND entries.kind = 'g' AND entries.user <> :user
     AND entries.seq > max(memberships.from_seq, :after)
     AND entries.seq <= min(coalesce(memberships.to_seq, :upto), :upto)
-WHERE memberships.user = :user"""  # noqa: S608 constants only
+WHERE memberships.user = :user"""
 """Messages of groups while someone was a member, but their own. A cross join makes SQLite begin at the memberships."""
 
 
@@ -58,13 +60,13 @@ class SqliteReader:
         with self._transaction() as db:
             return changes.read_snapshot(db)
 
-    def missed(self, user: str, after: int, upto: int) -> list[AnyEntry]:
-        """Return what `user`'s resumed session is due with `after` < seq <= `upto`, in order."""
+    def missed(self, user: str, after: int, upto: int) -> list[int]:
+        """Return the numbers of what `user`'s resumed session is due with `after` < seq <= `upto`, in order."""
         due = {"user": user, "after": after, "upto": upto}
-        return self._entries((PRIVATE, due), (OF_GROUPS, due))
+        return self._numbers((PRIVATE, due), (SIGNALS, due), (OF_GROUPS, due))
 
-    def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[AnyEntry]:
-        """Return what `user` was due in earlier sessions and was never shown, up to `upto`, in order.
+    def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[int]:
+        """Return the numbers of what `user` was due in earlier sessions and was never shown, up to `upto`, in order.
 
         `away`: and what their groups said after the last one.
         """
@@ -74,8 +76,20 @@ class SqliteReader:
         seen = max(seen, after or 0)
         private = {"user": user, "after": seen, "upto": upto}
         of_groups = {"user": user, "after": seen, "upto": upto if away else min(upto, offline - 1)}
-        due = self._entries((PRIVATE, private), (OF_GROUPS, of_groups))
-        return [entry for entry in due if type(entry) is not Signal]
+        return self._numbers((PRIVATE, private), (OF_GROUPS, of_groups))
+
+    def entries(self, numbers: Sequence[int], max_bytes: int) -> list[AnyEntry]:
+        """Return the first of these entries, in order: as many as have `max_bytes` of text, at least one."""
+        found: list[rows.Row] = []
+        with self._transaction() as db:
+            for number in numbers:
+                row = db.execute(BY_NUMBER, (number,)).fetchone()
+                if row is not None:
+                    found.append(row)
+                    max_bytes -= len(row[rows.TEXT] or "")
+                if max_bytes <= 0:
+                    break
+        return [rows.from_row(row) for row in found]
 
     def history(self, question: Question) -> Page:
         """Return what was said: a page of it, and from where to go on."""
@@ -103,11 +117,10 @@ class SqliteReader:
         except sqlite3.Error as error:
             raise schema.explained(self._path, error) from error
 
-    def _entries(self, *queries: tuple[str, dict[str, Any]]) -> list[AnyEntry]:
-        """Return what all `queries` find, in order."""
-        found: list[rows.Row] = []
+    def _numbers(self, *queries: tuple[str, dict[str, Any]]) -> list[int]:
+        """Return the numbers that all `queries` find, in order."""
+        found: list[int] = []
         with self._transaction() as db:
             for query, values in queries:
-                found += db.execute(query, values).fetchall()
-        found.sort(key=lambda row: row[0])
-        return [rows.from_row(row) for row in found]
+                found += (number for (number,) in db.execute(query, values))
+        return sorted(found)

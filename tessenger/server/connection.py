@@ -12,6 +12,8 @@ from tessenger.wire.framing import BadLine, LineReader, TooLong
 from tessenger.wire.messages import ErrorCode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tessenger.server.worker import ClientDoor
 
 LINGER_SECONDS = 5.0
@@ -25,8 +27,8 @@ class ClientConnection(asyncio.Protocol):
     """A client, from the accepted socket to its end."""
 
     __slots__ = (
-        "_allowance", "_allowance_at", "_bad_lines", "_closing", "_deadline", "_door", "_held", "_paused", "_reader",
-        "_refusal", "_transport", "address", "link",
+        "_allowance", "_allowance_at", "_bad_lines", "_closing", "_cut_off", "_deadline", "_door", "_full", "_held",
+        "_paused", "_reader", "_refusal", "_transport", "_when_written", "address", "link",
     )  # fmt: skip
 
     def __init__(self, door: ClientDoor, address: str, refusal: tuple[ErrorCode, str] | None) -> None:
@@ -39,11 +41,14 @@ class ClientConnection(asyncio.Protocol):
         self._held = 0
         self._paused = 0
         self._closing = False
+        self._cut_off = False
+        self._full = False
+        self._when_written: Callable[[], None] | None = None
         self._allowance = float(door.limits.burst)
         self._allowance_at = door.loop.time()
         self._transport: asyncio.Transport
         self._deadline: asyncio.TimerHandle | None = None
-        self.link = Link(address, self._write, self._close, self._go_on)
+        self.link = Link(address, self)
 
     # ---- the transport ----
 
@@ -86,6 +91,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the session go on without a connection."""
+        self._when_written = None
         if self._deadline is not None:
             self._deadline.cancel()
         self._closing = True
@@ -93,8 +99,54 @@ class ClientConnection(asyncio.Protocol):
         self._door.gone(self)
 
     def pause_writing(self) -> None:
-        """The client does not keep up with its queue: cut it off, it can resume."""
+        """The client does not keep up with its queue: cut it off, it can resume. What it missed takes its time."""
+        self._full = True
+        if not self.link.is_holding:
+            self._too_slow()
+
+    def resume_writing(self) -> None:
+        """There is room again."""
+        self._full = False
+        then, self._when_written = self._when_written, None
+        if then is not None and not self._closing:
+            then()
+
+    # ---- for the link ----
+
+    def write(self, data: bytes) -> None:
+        """See `Carrier`."""
+        self._transport.write(data)
+
+    def when_written(self, then: Callable[[], None]) -> None:
+        """See `Carrier`."""
+        if self._full:
+            self._when_written = then
+        elif not self._closing:
+            then()
+
+    def kept_back(self, size: int) -> None:
+        """See `Carrier`."""
+        if 0 < self._door.limits.queue_bytes < size:
+            self._too_slow()
+
+    def go_on(self) -> None:
+        """See `Carrier`."""
+        if self._door.log.full:
+            self.link.throttled = True  # until the log is drained, whatever this client was answered meanwhile
+            return
+        self._door.throttled.discard(self)
+        self._resume()
+
+    def close(self) -> None:
+        """Send what is left and close; a client that does not read it is cut off after a while."""
         if not self._closing:
+            self._closing = True
+            self._transport.close()
+            self._door.loop.call_later(LINGER_SECONDS, self._transport.abort)
+
+    def _too_slow(self) -> None:
+        if not self._closing and not self._cut_off:
+            self._cut_off = True  # saying so is kept back too
             self._door.hub.hang_up(self.link, "too_slow", words.TOO_SLOW)
 
     # ---- reading, later ----
@@ -109,13 +161,6 @@ class ClientConnection(asyncio.Protocol):
     def stop_reading(self) -> None:
         """Read no more: the worker ends."""
         self._pause()
-
-    def _go_on(self) -> None:
-        if self._door.log.full:
-            self.link.throttled = True  # until the log is drained, whatever this client was answered meanwhile
-            return
-        self._door.throttled.discard(self)
-        self._resume()
 
     def _pause(self) -> None:
         self._paused += 1
@@ -147,16 +192,6 @@ class ClientConnection(asyncio.Protocol):
         if not self.link.session:
             text = words.LOGIN_TIMEOUT.format(seconds=self._door.limits.login_seconds)
             self._door.hub.hang_up(self.link, "login_timeout", text)
-
-    def _write(self, data: bytes) -> None:
-        self._transport.write(data)
-
-    def _close(self) -> None:
-        """Send what is left and close; a client that does not read it is cut off after a while."""
-        if not self._closing:
-            self._closing = True
-            self._transport.close()
-            self._door.loop.call_later(LINGER_SECONDS, self._transport.abort)
 
 
 def peer_of(connection: socket.socket) -> str:

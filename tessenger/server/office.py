@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -237,7 +237,7 @@ class Office:
 
         self._do(self._claiming, claim, then)
 
-    def missed(self, user: str, after: int, upto: int, then: Callable[[list[AnyEntry] | Unavailable], None]) -> None:
+    def missed(self, user: str, after: int, upto: int, then: Callable[[list[int] | Unavailable], None]) -> None:
         """See `chat.ports.Office`."""
         self._read(lambda reader: reader.missed(user, after, upto), then)
 
@@ -246,12 +246,18 @@ class Office:
         user: str,
         after: int | None,
         upto: int,
-        then: Callable[[list[AnyEntry] | Unavailable], None],
+        then: Callable[[list[int] | Unavailable], None],
         *,
         away: bool,
     ) -> None:
         """See `chat.ports.Office`."""
         self._read(lambda reader: reader.unread(user, after, upto, away=away), then)
+
+    def entries(
+        self, numbers: Sequence[int], max_bytes: int, then: Callable[[list[AnyEntry] | Unavailable], None]
+    ) -> None:
+        """See `chat.ports.Office`."""
+        self._read(lambda reader: reader.entries(numbers, max_bytes), then)
 
     def history(self, question: Question, then: Callable[[Page | Unavailable], None]) -> None:
         """See `chat.ports.Office`."""

@@ -91,8 +91,10 @@ def state_of(present: Present) -> dict[str, object]:
     )  # fmt: skip
 
 
-def texts(found: list[AnyEntry]) -> list[str]:
-    """Return the texts of messages, and the commands of signals."""
+def texts(reader: ports.Reader, numbers: list[int]) -> list[str]:
+    """Return the texts of messages, and the commands of signals, read in one page."""
+    found = reader.entries(numbers, 1_000_000)
+    assert [entry.seq for entry in found] == numbers
     return [str(getattr(entry, "text", "") or getattr(entry, "name", "")) for entry in found]
 
 
@@ -192,9 +194,24 @@ def test_missed_has_only_what_is_due(pair: Pair) -> None:
     pair.commit(history.message("ccc", "aaa", "sent"))
     pair.commit(history.command("ccc"))
     pair.commit(history.signal("aaa", "ccc"))
-    assert texts(pair.reader.missed("ccc", 0, history.ledger.seq)) == ["for all", "private", "p2pvideo"]
-    assert texts(pair.reader.missed("CCC", begin, history.ledger.seq - 1)) == ["for all", "private"]
-    assert texts(pair.reader.missed("ddd", 0, history.ledger.seq)) == []
+    assert texts(pair.reader, pair.reader.missed("ccc", 0, history.ledger.seq)) == ["for all", "private", "p2pvideo"]
+    assert texts(pair.reader, pair.reader.missed("CCC", begin, history.ledger.seq - 1)) == ["for all", "private"]
+    assert texts(pair.reader, pair.reader.missed("ddd", 0, history.ledger.seq)) == []
+
+
+def test_pages_are_bounded_by_their_texts(pair: Pair) -> None:
+    """A page ends with the entry that fills it, and has one at least; what does not exist any more is left out."""
+    history = History()
+    pair.commit(history.online("aaa"))
+    for size in (50, 49, 1, 200, 3):
+        pair.commit(history.message("aaa", "Bbb", "x" * size))
+    numbers = pair.reader.missed("Bbb", 0, 2**53)
+    assert len(numbers) == 5
+    first = pair.reader.entries(numbers, 100)
+    assert [len(entry.text) for entry in first if isinstance(entry, entries.Message)] == [50, 49, 1]
+    assert [entry.seq for entry in pair.reader.entries(numbers[3:], 100)] == numbers[3:4]
+    assert [entry.seq for entry in pair.reader.entries([2**50, numbers[4], 2**51], 100)] == numbers[4:]
+    assert pair.reader.entries([2**50], 100) == []
 
 
 def test_unread_after_a_broken_session(pair: Pair) -> None:
@@ -212,10 +229,14 @@ def test_unread_after_a_broken_session(pair: Pair) -> None:
     pair.commit(history.wait(GRACE_MS + 1))
     pair.commit(history.to_group("aaa", "g", "while away"))
     pair.commit(history.message("aaa", "Bbb", "left for later"))
-    assert texts(pair.reader.unread("bbb", None, 2**53)) == ["accepted meanwhile", "meanwhile", "left for later"]
-    first = pair.reader.unread("bbb", None, 2**53)[0].seq
-    assert texts(pair.reader.unread("bbb", first, 2**53)) == ["meanwhile", "left for later"]
-    assert texts(pair.reader.unread("bbb", None, first)) == ["accepted meanwhile"]
+    assert texts(pair.reader, pair.reader.unread("bbb", None, 2**53)) == [
+        "accepted meanwhile",
+        "meanwhile",
+        "left for later",
+    ]
+    first = pair.reader.unread("bbb", None, 2**53)[0]
+    assert texts(pair.reader, pair.reader.unread("bbb", first, 2**53)) == ["meanwhile", "left for later"]
+    assert texts(pair.reader, pair.reader.unread("bbb", None, first)) == ["accepted meanwhile"]
 
 
 def test_nothing_is_unread_after_logout(pair: Pair) -> None:
@@ -229,7 +250,7 @@ def test_nothing_is_unread_after_logout(pair: Pair) -> None:
     pair.commit(history.offline("Bbb"))
     assert pair.reader.unread("Bbb", None, 2**53) == []
     pair.commit(history.message("aaa", "Bbb", "accepted, but too late"))
-    assert texts(pair.reader.unread("Bbb", None, 2**53)) == ["accepted, but too late"]
+    assert texts(pair.reader, pair.reader.unread("Bbb", None, 2**53)) == ["accepted, but too late"]
 
 
 def test_a_replaced_session_ends_where_the_new_one_begins(pair: Pair) -> None:
@@ -244,7 +265,7 @@ def test_a_replaced_session_ends_where_the_new_one_begins(pair: Pair) -> None:
     pair.commit(history.online("bbb"))
     pair.commit(history.to_group("aaa", "g", "live"))
     pair.commit([entries.Seen(first.id, history.ledger.seq)])
-    assert texts(pair.reader.unread("Bbb", None, 2**53)) == ["never shown"]
+    assert texts(pair.reader, pair.reader.unread("Bbb", None, 2**53)) == ["never shown"]
 
 
 def test_seen_only_rises(pair: Pair) -> None:

@@ -14,7 +14,7 @@ from tessenger.server.console import MAX_WAITING_BYTES, Console
 from tessenger.server.log_link import MAX_OPEN_BYTES
 from tests.support.faults import PLAIN, faulty_server, resident_bytes, stopped
 from tests.support.persistent_person import check_exactly_once, people
-from tests.support.server_process import DEADLINE
+from tests.support.server_process import DEADLINE, running_server
 from tests.support.wire_client import WireClient
 
 MIB = 1 << 20
@@ -142,6 +142,48 @@ def test_a_member_who_does_not_read_a_flood_is_cut_off_and_misses_nothing(tmp_pa
         assert len(check_exactly_once(server, aaa, bbb, ccc)) == 2 * count
         assert bbb.lost == 1
         assert aaa.lost == ccc.lost == 0
+
+
+def test_someone_who_missed_more_than_a_queue_holds_gets_it_on_one_connection(tmp_path: Path) -> None:
+    """However slowly it is read; over TLS, as everybody has it, and the worker holds little of it."""
+    config = f"{PLAIN}queue_bytes = 65536\n[messages]\noffline_delivery = true\n"
+    with running_server(tmp_path, config=config, workers=1) as server, WireClient(server.port) as aaa:
+        aaa.login("aaa")
+        for number in range(200):
+            aaa.ask("msgto", to="bbb", text=f"{number} {'x' * 40_000}")
+        before = resident_bytes(server.pid_of("worker 1"))
+        with WireClient(server.port, receive_buffer=4_096) as bbb:
+            bbb.login("bbb")
+            for _ in range(50):  # bbb reads nothing yet, and the others notice nothing of that
+                aaa.ask("ping")
+            assert bbb.read() == {"type": "unread", "count": 200}
+            shown = [bbb.read() for _ in range(200)]
+            assert resident_bytes(server.pid_of("worker 1")) - before < 4 * MIB
+            assert bbb.synced() == []
+        assert [event["text"].partition(" ")[0] for event in shown] == [str(number) for number in range(200)]
+
+
+def test_who_does_not_read_what_they_missed_is_cut_off_when_more_comes_than_a_queue_holds(tmp_path: Path) -> None:
+    """What comes meanwhile waits behind it; beyond the limit it is left to the next connection, and nothing is lost."""
+    config = f"{PLAIN}queue_bytes = 65536\n[messages]\noffline_delivery = true\n"
+    with faulty_server(tmp_path, config=config) as (server, _), WireClient(server.port, tls=False) as aaa:
+        aaa.login("aaa")
+        for number in range(200):
+            aaa.ask("msgto", to="bbb", text=f"{number} {'x' * 40_000}")
+        count = 200
+        with WireClient(server.port, tls=False, receive_buffer=4_096) as bbb:
+            bbb.login("bbb")
+            while ">> bbb lost the connection" not in server.lines:
+                aaa.ask("msgto", to="bbb", text=f"{count} {'x' * 10_000}")
+                count += 1
+                assert count < 1_000, server.report()
+            lines = bbb.until_closed()
+        assert (lines[-1]["type"], lines[-1]["code"]) == ("error", "too_slow")
+        shown = [line for line in lines if line["type"] == "message"]
+        with WireClient(server.port, tls=False) as again:
+            assert again.ask("resume", token=bbb.token, after=shown[-1]["seq"])["type"] == "welcome"
+            shown += again.synced()
+    assert [event["text"].partition(" ")[0] for event in shown] == [str(number) for number in range(count)]
 
 
 def test_a_stopped_worker_stops_nobody_else_and_catches_up(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ async def _read_both(path: Path) -> None:
     office._read(query, asked.set_result, office._looking_back)
     office.missed("Bbb", 0, 9, missed.set_result)
     found = await asyncio.wait_for(missed, DEADLINE)
-    assert [entry.text for entry in found] == ["hi"]
+    assert len(found) == 1
     assert not asked.done()
     go_on.set()
     page = await asyncio.wait_for(asked, DEADLINE)

@@ -183,7 +183,7 @@ class World:
 
     def kept(self, kind: type[_Result]) -> list[_Result]:
         """Return the journal's entries of this kind, in order."""
-        return [entry for entry in self.journal.entries if isinstance(entry, kind)]
+        return [entry for entry in self.journal.log if isinstance(entry, kind)]
 
 
 class WorldWorker:
@@ -256,7 +256,7 @@ class WorldOffice:
         """Claim a membership."""
         self._do(lambda: self._world.state.join_group(self._worker, group, user), then)
 
-    def missed(self, user: str, after: int, upto: int, then: Callable[[list[AnyEntry] | Unavailable], None]) -> None:
+    def missed(self, user: str, after: int, upto: int, then: Callable[[list[int] | Unavailable], None]) -> None:
         """Read what was missed."""
         self._do(lambda: self._world.journal.missed(user, after, upto), then)
 
@@ -265,12 +265,18 @@ class WorldOffice:
         user: str,
         after: int | None,
         upto: int,
-        then: Callable[[list[AnyEntry] | Unavailable], None],
+        then: Callable[[list[int] | Unavailable], None],
         *,
         away: bool,
     ) -> None:
         """Read what was never shown."""
         self._do(lambda: self._world.journal.unread(user, after, upto, away=away), then)
+
+    def entries(
+        self, numbers: Sequence[int], max_bytes: int, then: Callable[[list[AnyEntry] | Unavailable], None]
+    ) -> None:
+        """Read the first of what was found."""
+        self._do(lambda: self._world.journal.entries(numbers, max_bytes), then)
 
     def history(self, question: Question, then: Callable[[Page | Unavailable], None]) -> None:
         """Read what was said."""
@@ -297,7 +303,9 @@ class WorldClient:
         self.last_id = 0
         self._hub = world.workers[slot].hub
         self._reader = LineReader(LINE_BYTES)
-        self.link = Link(ip, self._came, self._close, lambda: None)
+        self.is_read = True
+        self._waits_for_room: Callable[[], None] | None = None
+        self.link = Link(ip, self)
         world.workers[slot].clients.append(self)
 
     def new_id(self) -> int:
@@ -371,13 +379,36 @@ class WorldClient:
             self.is_closed = True
             self._hub.lost(self.link)
 
-    def _came(self, data: bytes) -> None:
+    # ---- the port `Carrier` ----
+
+    def write(self, data: bytes) -> None:
+        """Take what the server sends."""
         assert not self.is_closed, f"{data!r} was sent on a closed connection"
         assert data.endswith(b"\n")
         self.lines += [_decode_answer(line) for line in data[:-1].split(b"\n")]
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Note the end."""
         self.is_closed = True
+
+    def go_on(self) -> None:
+        """Nothing is throttled here."""
+
+    def when_written(self, then: Callable[[], None]) -> None:
+        """There is room while `is_read`; otherwise from `read_on` on."""
+        if self.is_read:
+            then()
+        else:
+            self._waits_for_room = then
+
+    def read_on(self) -> None:
+        """Make room."""
+        then, self._waits_for_room = self._waits_for_room, None
+        if then is not None:
+            then()
+
+    def kept_back(self, size: int) -> None:
+        """Any number of bytes may wait."""
 
 
 def copies(batch: Iterable[AnyEntry], *, for_feed: bool = False) -> list[AnyEntry]:

@@ -27,7 +27,7 @@ class MemoryJournal:
 
     def __init__(self) -> None:
         self.present = Present()
-        self.entries: list[AnyEntry] = []
+        self.log: list[AnyEntry] = []
         self.readers: dict[str, Reader] = {}
         self.slots: dict[int, tuple[int, int]] = {}
 
@@ -57,12 +57,12 @@ class MemoryJournal:
             self._read_on(entry)
             self.present.apply(entry)
             if entry.seq:
-                self.entries.append(copy.deepcopy(entry))
+                self.log.append(copy.deepcopy(entry))
                 self._count(entry)
 
     def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
         """Return at most `limit` entries behind `seq`, in order."""
-        return [entry for entry in self.entries if entry.seq > seq][:limit]
+        return [entry for entry in self.log if entry.seq > seq][:limit]
 
     # ---- Reader ----
 
@@ -70,18 +70,27 @@ class MemoryJournal:
         """Return the present state as of the last commit."""
         return self.load()
 
-    def missed(self, user: str, after: int, upto: int) -> list[AnyEntry]:
-        """Return what a resumed session is due."""
-        due = self._private(user, after, upto) + self._of_groups(user, after, upto)
-        return sorted(due, key=lambda entry: entry.seq)
+    def missed(self, user: str, after: int, upto: int) -> list[int]:
+        """Return the numbers of what a resumed session is due."""
+        return sorted(e.seq for e in self._private(user, after, upto) + self._of_groups(user, after, upto))
 
-    def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[AnyEntry]:
-        """Return what was due in earlier sessions and was never shown."""
+    def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[int]:
+        """Return the numbers of what was due in earlier sessions and was never shown."""
         reader = self.readers.get(names.key(user), Reader(user))
         seen = max(reader.seen_seq, after or 0)
         private = [entry for entry in self._private(user, seen, upto) if isinstance(entry, entries.Message)]
         due = private + self._of_groups(user, seen, upto if away else min(upto, reader.offline_seq - 1))
-        return sorted(due, key=lambda entry: entry.seq)
+        return sorted(entry.seq for entry in due)
+
+    def entries(self, numbers: Sequence[int], max_bytes: int) -> list[AnyEntry]:
+        """Return the first of these, as many as fit."""
+        wanted = set(numbers)
+        found: list[AnyEntry] = []
+        for entry in self.log:
+            if entry.seq in wanted and max_bytes > 0:
+                found.append(copy.deepcopy(entry))
+                max_bytes -= len(getattr(entry, "text", ""))
+        return found
 
     def history(self, question: Question) -> Page:
         """Return what was said, by going through everything."""
@@ -98,7 +107,7 @@ class MemoryJournal:
             return member is not None and member.since_seq < entry.seq
 
         found = [
-            e for e in self.entries
+            e for e in self.log
             if isinstance(e, Message | GroupMessage) and may_read(e)
             and e.at >= question.since and e.seq < (question.before or 2**62)
         ]  # fmt: skip
@@ -108,7 +117,7 @@ class MemoryJournal:
     def answer(self, session: int, request: int) -> AnyEntry | None:
         """Return the entry that this request of this session led to."""
         return next(
-            (e for e in self.entries if isinstance(e, entries.Issued) and (e.session, e.request) == (session, request)),
+            (e for e in self.log if isinstance(e, entries.Issued) and (e.session, e.request) == (session, request)),
             None,
         )
 
@@ -117,7 +126,7 @@ class MemoryJournal:
     def _private(self, user: str, after: int, upto: int) -> list[AnyEntry]:
         return [
             entry
-            for entry in self.entries
+            for entry in self.log
             if isinstance(entry, entries.Message | entries.Signal)
             and names.key(entry.to) == names.key(user)
             and after < entry.seq <= upto
@@ -130,7 +139,7 @@ class MemoryJournal:
 
         return [
             entry
-            for entry in self.entries
+            for entry in self.log
             if isinstance(entry, entries.GroupMessage)
             and after < entry.seq <= upto
             and names.key(entry.user) != names.key(user)
@@ -151,7 +160,7 @@ class MemoryJournal:
             self.slots[entry.dead_slot] = (entry.generation, 0)
 
     def _redact(self, seq: int) -> None:
-        for entry in self.entries:
+        for entry in self.log:
             if entry.seq == seq and isinstance(entry, Message):
                 entry.text, entry.body = entries.REDACTED, events.message_body(entry.user, entries.REDACTED)
             elif entry.seq == seq and isinstance(entry, GroupMessage):

@@ -356,9 +356,9 @@ def test_nothing_is_done_for_who_has_not_signed_in(
     world: World, bbb: WorldClient, request_: messages.AnyRequest
 ) -> None:
     """Every command is refused before sign-in, and leaves nothing in the log."""
-    before = len(world.journal.entries)
+    before = len(world.journal.log)
     assert world.connect(1).refused(request_) == ("not_signed_in", "Please sign in first.")
-    assert len(world.journal.entries) == before
+    assert len(world.journal.log) == before
 
 
 def test_ping_is_answered_by_the_worker_at_once(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +22,30 @@ actions = st.lists(
 )
 
 
+class Carrier:
+    """Keeps what is written."""
+
+    def __init__(self, out: list[bytes]) -> None:
+        self.write = out.append
+        self.resumed: list[bool] = []
+        self.kept = 0
+
+    def close(self) -> None:
+        """Nothing is behind it."""
+
+    def go_on(self) -> None:
+        """Note it."""
+        self.resumed.append(True)
+
+    def when_written(self, then: Callable[[], None]) -> None:
+        """There is always room."""
+        then()
+
+    def kept_back(self, size: int) -> None:
+        """Remember the latest."""
+        self.kept = size
+
+
 class Clients:
     """Three signed-in connections."""
 
@@ -32,7 +58,7 @@ class Clients:
                 self.delivery.subscribe(self.links[user], group)
 
     def _link(self, user: str) -> Link:
-        link = Link("ip", self.writes[user].append, lambda: None, lambda: None)
+        link = Link("ip", Carrier(self.writes[user]))
         link.user, link.session = user, 1
         self.delivery.links[user] = link
         return link
@@ -98,12 +124,14 @@ def test_who_is_dropped_gets_nothing_more() -> None:
 def test_what_is_kept_back_leaves_in_its_place() -> None:
     """Two places, filled in the other order; lines between them wait."""
     out: list[bytes] = []
-    link = Link("ip", out.append, lambda: None, lambda: None)
+    carrier = Carrier(out)
+    link = Link("ip", carrier)
     link.write(b"1\n")
     first = link.hold()
     link.write(b"3\n")
     second = link.hold()
     link.write(b"5\n")
+    assert carrier.kept == 4
     link.release(second, b"4\n")
     assert out == [b"1\n"]
     link.release(first, b"2\n")
@@ -114,7 +142,7 @@ def test_what_is_kept_back_leaves_in_its_place() -> None:
 def test_a_link_that_ends_while_it_keeps_lines_back_says_only_why() -> None:
     """What stands behind a place must not overtake it."""
     out: list[bytes] = []
-    link = Link("ip", out.append, lambda: None, lambda: None)
+    link = Link("ip", Carrier(out))
     place = link.hold()
     link.write(b"event\n")
     link.write(b"another event\nthe reason\n")
@@ -125,14 +153,14 @@ def test_a_link_that_ends_while_it_keeps_lines_back_says_only_why() -> None:
 
 def test_a_link_is_read_again_when_half_of_the_requests_are_answered() -> None:
     """Not at each answer: reading goes on and off no more often than needed."""
-    resumed: list[bool] = []
-    link = Link("ip", lambda data: None, lambda: None, lambda: resumed.append(True))
+    carrier = Carrier([])
+    link = Link("ip", carrier)
     link.unanswered = MAX_UNANSWERED
     assert link.full
     link.throttled = True
     link.go_on()
-    assert not resumed
+    assert not carrier.resumed
     link.unanswered = MAX_UNANSWERED // 2
     link.go_on()
     link.go_on()
-    assert resumed == [True]
+    assert carrier.resumed == [True]

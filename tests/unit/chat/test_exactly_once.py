@@ -228,14 +228,14 @@ class Conversation(RuleBasedStateMachine):
             assert not person.unanswered
             assert [e.seq for e in person.received] == self._due(person)
             self._check_answers(person)
-        texts = [e.text for e in self.world.journal.entries if isinstance(e, entries.Message | entries.GroupMessage)]
+        texts = [e.text for e in self.world.journal.log if isinstance(e, entries.Message | entries.GroupMessage)]
         assert len(texts) == len(set(texts)) == self.texts
 
     def _due(self, person: Person) -> list[int]:
         """Say, straight from the journal, which events someone is due."""
         member_of: set[str] = set()
         due: list[int] = []
-        for entry in self.world.journal.entries:
+        for entry in self.world.journal.log:
             match entry:
                 case entries.GroupCreated() if person.user in entry.members:
                     member_of.add(entry.group)
@@ -251,7 +251,7 @@ class Conversation(RuleBasedStateMachine):
 
     def _check_answers(self, person: Person) -> None:
         """Every `sent` names the entry of its request."""
-        by_seq = {entry.seq: entry for entry in self.world.journal.entries}
+        by_seq = {entry.seq: entry for entry in self.world.journal.log}
         for re, answer in person.answers.items():
             if isinstance(answer, Sent):
                 entry = by_seq[answer.seq]

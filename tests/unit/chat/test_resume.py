@@ -249,9 +249,9 @@ def test_every_kind_of_answer_can_be_had_again(world: World) -> None:
     before = [aaa.ask(request) for request in requests]
     assert [type(answer) for answer in before] == [Created, Joined, Error, Sent]
     again = reconnected(aaa, slot=2)
-    count = len(world.journal.entries)
+    count = len(world.journal.log)
     assert [again.ask(request) for request in requests] == before
-    assert len(world.journal.entries) == count
+    assert len(world.journal.log) == count
 
 
 def test_answers_to_repeats_keep_their_place_among_others(world: World) -> None:
