@@ -2,16 +2,14 @@
 
 Values are frozen structs, one for each table of config.toml. Sizes are integer bytes, rates bytes a second (messages:
 messages a second), times seconds; 0 switches a limit off. `load` puts them together, in either program's first process:
-command line over environment over file over the defaults here.
+command line over environment over the client's own file (`client.profiles`) over config.toml over the defaults here.
 """
 
 from __future__ import annotations
 
 import difflib
 import ipaddress
-import math
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -19,6 +17,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from tessenger.config_values import checked, nearest_or_all, read_toml, shown, unknown_top_level
 from tessenger.errors import ConfigError
 
 _Size = Annotated[int, Meta(ge=0)]
@@ -99,11 +98,20 @@ class ClientSection(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: _Text = "127.0.0.1"
     port: _Port = 12000
+    user: str = ""
+    password_file: str = ""
     udp_port: _Port = 0
     advertise: str = ""
     tls: bool = True
     state_dir: _Text = "client-state"
     history_lines: _Count = 10_000
+    notify: Literal["off", "private", "mentions", "all"] = "mentions"
+    notify_with: Literal["bell", "desktop"] = "bell"
+    editing: Literal["emacs", "vi"] = "emacs"
+    suggestions: bool = True
+    paste_lines: _Count = 5
+    times: Literal["full", "short"] = "full"
+    colours: bool = True
 
 
 class TransferSection(Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,7 +141,7 @@ FILE_NAME: Final = "config.toml"
 FILE_VARIABLE: Final = "TESSENGER_CONFIG"
 """The environment variable that names the config file, as `--config` does."""
 
-_KEYS: Final[Mapping[str, Mapping[str, Any]]] = {
+KEYS: Final[Mapping[str, Mapping[str, Any]]] = {
     section.name: {key.name: key.type for key in msgspec.structs.fields(section.type)}
     for section in msgspec.structs.fields(Config)
 }
@@ -143,26 +151,36 @@ _PATHS: Final = (
     ("server", "data_dir"),
     ("server", "credentials"),
     ("client", "state_dir"),
+    ("client", "password_file"),
     ("transfer", "download_dir"),
 )
 
-_Values = dict[tuple[str, str], Any]
+_OTHER_VARIABLES: Final = {FILE_VARIABLE, "TESSENGER_PROFILE", "TESSENGER_PASSWORD"}
+"""Environment variables that are no keys: the client reads the last two."""
+
+Values = dict[tuple[str, str], Any]
 """Checked values by section and key, of one source or of several put together."""
 
 
-def load(explicit: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Mapping[str, object]]) -> Config:
+def load(
+    explicit: Path | None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Mapping[str, object]],
+    from_client_file: Values | None = None,
+) -> Config:
     """Return the configuration, with absolute paths, or raise `ConfigError` saying where the first mistake is.
 
     `explicit` is the file that the command line names, `overrides` are the command line's values by section and key.
     Relative paths in the file start at its folder, those of the command line and the environment at the current one.
+    What is in `from_client_file` was checked already, and its paths are absolute.
     """
     path = find(explicit, environ)
-    from_file = _read(path) if path else {}
+    from_file = dict(_from_tables(read_toml(path), str(path))) if path else {}
     from_here = dict(_from_environment(environ)) | dict(_from_command_line(overrides))
     folder = path.parent if path else Path.cwd()
-    paths = _default_paths(path) | _anchored(from_file, folder) | _anchored(from_here, Path.cwd())
-    values = from_file | from_here | paths
-    tables: dict[str, dict[str, object]] = {section: {} for section in _KEYS}
+    from_file = _default_paths(path) | from_file | anchored(from_file, folder)
+    values = from_file | (from_client_file or {}) | from_here | anchored(from_here, Path.cwd())
+    tables: dict[str, dict[str, object]] = {section: {} for section in KEYS}
     for (section, key), value in values.items():
         tables[section][key] = value
     config = msgspec.convert(tables, Config)
@@ -198,11 +216,11 @@ def _of_user() -> Path:
     return platformdirs.user_config_path("tessenger") / FILE_NAME
 
 
-def _default_paths(config_file: Path | None) -> _Values:
+def _default_paths(config_file: Path | None) -> Values:
     """Where things lie unless told otherwise: beside a config file of their own folder, or in XDG's folders."""
     if config_file and (config_file == _of_checkout() or config_file != _of_user()):
         defaults = {(section, key): getattr(getattr(Config(), section), key) for section, key in _PATHS}
-        return _anchored(defaults, config_file.parent)
+        return anchored(defaults, config_file.parent)
 
     import platformdirs  # noqa: PLC0415  a checkout does without it
 
@@ -214,32 +232,18 @@ def _default_paths(config_file: Path | None) -> _Values:
     }
 
 
-def _anchored(values: _Values, folder: Path) -> _Values:
-    """Return those of `values` that are paths, absolute."""
-    return {name: os.path.abspath(folder / Path(values[name]).expanduser()) for name in _PATHS if name in values}  # noqa: PTH100
-
-
-def _read(path: Path) -> _Values:
-    try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such config file") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
-    return dict(_from_tables(tables, str(path)))
+def anchored(values: Values, folder: Path) -> Values:
+    """Return those of `values` that are paths, absolute; relative ones start at `folder`."""
+    return {name: os.path.abspath(folder / Path(values[name]).expanduser()) for name in _PATHS if values.get(name)}  # noqa: PTH100
 
 
 def _from_tables(tables: Mapping[str, object], origin: str) -> Iterator[tuple[tuple[str, str], Any]]:
     for section, table in tables.items():
-        if section not in _KEYS:
-            raise ConfigError(f"{origin}: unknown {_unknown_top_level(section, table)}")
+        if section not in KEYS:
+            raise ConfigError(f"{origin}: unknown {unknown_top_level(section, table, KEYS)}")
         if not isinstance(table, Mapping):
             raise ConfigError(
-                f"{origin}: {section} = {_shown(table)}: must be a table: write [{section}], then its keys"
+                f"{origin}: {section} = {shown(table)}: must be a table: write [{section}], then its keys"
             )
         for key, value in table.items():
             yield (section, key), _checked(section, key, value, origin)
@@ -250,12 +254,12 @@ def _from_command_line(overrides: Mapping[str, Mapping[str, object]]) -> Iterato
 
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, str], Any]]:
-    known = {f"TESSENGER_{section}_{key}".upper(): (section, key) for section, keys in _KEYS.items() for key in keys}
+    known = {f"TESSENGER_{section}_{key}".upper(): (section, key) for section, keys in KEYS.items() for key in keys}
     for variable, text in environ.items():
         if variable in known:
             section, key = known[variable]
             yield (section, key), _checked(section, key, text, f"environment variable {variable}", is_text=True)
-        elif variable.startswith("TESSENGER_") and variable != FILE_VARIABLE:
+        elif variable.startswith("TESSENGER_") and variable not in _OTHER_VARIABLES:
             # Other programs may have variables of this beginning, so only what is nearly ours is a mistake.
             nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
             if nearest:
@@ -263,19 +267,10 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, s
 
 
 def _checked(section: str, key: str, value: object, origin: str, *, is_text: bool = False) -> object:
-    """Return the value in its field's type; `is_text` says that numbers and truth values are spelt as text."""
-    if key not in _KEYS[section]:
-        nearest = difflib.get_close_matches(key, _KEYS[section], n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"[{section}] has {', '.join(_KEYS[section])}"
+    if key not in KEYS[section]:
+        hint = nearest_or_all(key, KEYS[section], f"[{section}] has")
         raise ConfigError(f"{origin}: unknown key {section}.{key}: {hint}")
-    type_ = _KEYS[section][key]
-    try:
-        converted = msgspec.convert(value, type_, strict=not is_text)
-    except msgspec.ValidationError:
-        converted = math.nan
-    if isinstance(converted, float) and not math.isfinite(converted):
-        raise ConfigError(f"{origin}: {section}.{key} = {_shown(value)}: must be {_allowed(type_)}")
-    return converted
+    return checked(f"{section}.{key}", KEYS[section][key], value, origin, is_text=is_text)
 
 
 def _check_together(config: Config) -> None:
@@ -286,7 +281,7 @@ def _check_together(config: Config) -> None:
     ):
         if not tls and not is_loopback(host):
             raise ConfigError(
-                f"{section}.tls = false with {section}.host = {_shown(host)}: without TLS (--no-tls) the host must be "
+                f"{section}.tls = false with {section}.host = {shown(host)}: without TLS (--no-tls) the host must be "
                 "on loopback, as 127.0.0.1 is, for passwords would cross the network in clear"
             )
     limits = config.limits
@@ -295,41 +290,3 @@ def _check_together(config: Config) -> None:
             f"limits.text_bytes = {limits.text_bytes}: must be less than limits.line_bytes = {limits.line_bytes}, "
             "for a line holds the text and what is around it"
         )
-
-
-def _unknown_top_level(name: str, value: object) -> str:
-    homes = [section for section, keys in _KEYS.items() if name in keys]
-    if homes and not isinstance(value, Mapping):
-        return f"key {name} outside of any table: it belongs under {' or '.join(f'[{home}]' for home in homes)}"
-    nearest = difflib.get_close_matches(name, _KEYS, n=1)
-    hint = f"did you mean [{nearest[0]}]?" if nearest else f"there are {', '.join(f'[{known}]' for known in _KEYS)}"
-    return f"table [{name}]: {hint}"
-
-
-def _shown(value: object) -> str:
-    """A value as TOML spells it, at most a line of it."""
-    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _allowed(type_: Any) -> str:  # noqa: ANN401  a type annotation is of no type that could be named
-    """Say in words what a field of this type takes."""
-    info = msgspec.inspect.type_info(type_)
-    match info:
-        case msgspec.inspect.IntType():
-            return f"a whole number{_bounds(info.ge, info.le)}"
-        case msgspec.inspect.FloatType():
-            return f"a number{_bounds(info.ge, info.le)}"
-        case msgspec.inspect.BoolType():
-            return "true or false"
-        case msgspec.inspect.LiteralType():
-            return " or ".join(f'"{value}"' for value in info.values)
-        case msgspec.inspect.StrType(min_length=1):
-            return "a text that is not empty"
-    return "a text"
-
-
-def _bounds(low: float | None, high: float | None) -> str:
-    if low is not None and high is not None:
-        return f" from {low} to {high}"
-    return f" of at least {low}" if low is not None else ""

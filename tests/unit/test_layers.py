@@ -21,7 +21,7 @@ LAYERS = (
     {"state", "journal"},  # implementations of the chat's ports
     {"chat"},  # every rule of the chat
     {"wire", "transfer"},  # the two protocols
-    {"config", "command_line"},
+    {"config", "config_values", "command_line"},
     {"errors", ""},  # "" is the package itself: its version
 )
 
