@@ -1,9 +1,9 @@
 """Reading back what was said, in steps of bounded work. Runs in workers, on the thread that reads history.
 
-Every query here goes backwards through one index, newest first, and stops. `entries` has one index, by target (see
-schema.py): it finds a group's messages and what someone got. What someone sent to a person is found among what that
-person got; what they sent to anybody, and so everything at once, by going through the log itself. Either way a
-question looks at no more than `SCANNED` entries, and says where it stopped.
+Every query here goes backwards through one index, newest first, and stops. `targets` (see targets.py) finds a group's
+messages and what someone got. What someone sent to a person is found among what that person got; what they sent to
+anybody, and so everything at once, by going through the log itself. Either way a question looks at no more than
+`SCANNED` entries, and says where it stopped.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlite3
 from typing import Any
 
 from tessenger.chat.ports import Page, Question
-from tessenger.journal import rows
+from tessenger.journal import rows, targets
 
 SCANNED = 20_000
 """Entries that one question looks at in each index, at most: about 20 ms on the thread that reads."""
@@ -22,19 +22,20 @@ _NEWEST = 2**62
 
 _WITHIN = "seq >= :floor AND seq < :before"
 
-NTH_OF_TARGET = f"""
-SELECT seq FROM entries WHERE target = :target AND {_WITHIN} ORDER BY seq DESC LIMIT 1 OFFSET :scanned"""  # noqa: S608 constants only
+_ENDS = (":floor - 1", ":before - 1")
+
+NTH_OF_TARGET = f"{targets.numbers_to(':target', *_ENDS)} ORDER BY seq DESC LIMIT 1 OFFSET :scanned"
 NTH_OF_ALL = f"SELECT seq FROM entries WHERE {_WITHIN} ORDER BY seq DESC LIMIT 1 OFFSET :scanned"  # noqa: S608
 """Down to which entry a question may look."""
 
 BETWEEN_TWO = f"""
-{rows.SELECT} WHERE target = :user AND user = :peer AND kind = 'm' AND {_WITHIN}
+{targets.to(":user", *_ENDS, "entries.user = :peer AND entries.kind = 'm'")}
 UNION ALL
-{rows.SELECT} WHERE target = :peer AND user = :user AND kind = 'm' AND {_WITHIN}
+{targets.to(":peer", *_ENDS, "entries.user = :user AND entries.kind = 'm'")}
 ORDER BY seq DESC LIMIT :limit"""
 """Private messages between two people, either way."""
 
-OF_GROUP = f"{rows.SELECT} WHERE target = :group AND kind = 'g' AND {_WITHIN} ORDER BY seq DESC LIMIT :limit"
+OF_GROUP = f"""{targets.to(":group", *_ENDS, "entries.kind = 'g'")} ORDER BY seq DESC LIMIT :limit"""
 
 OF_ALL = f"""
 {rows.SELECT} WHERE {_WITHIN} AND (
@@ -55,7 +56,9 @@ _FIRST_FROM = "SELECT seq, at FROM entries WHERE seq >= ? ORDER BY seq LIMIT 1"
 
 def read_page(db: sqlite3.Connection, question: Question) -> Page:
     """Answer a question; call it within a transaction."""
+    (indexed,) = db.execute(targets.INDEXED).fetchone()
     values: dict[str, Any] = {
+        "indexed": indexed,
         "user": question.user,
         "peer": question.peer,
         "group": question.group,

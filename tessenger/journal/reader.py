@@ -15,7 +15,7 @@ from typing import Any
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ports import Page, Question
 from tessenger.chat.present import Snapshot
-from tessenger.journal import changes, history, rows, schema
+from tessenger.journal import changes, history, rows, schema, targets
 
 _LAST = 2**63 - 1
 """Above every sequence number."""
@@ -29,18 +29,10 @@ ORDER BY seq LIMIT 1"""
 
 BY_NUMBER = f"{rows.SELECT} WHERE seq = ?"
 
-PRIVATE = "SELECT seq FROM entries WHERE target = :user AND seq > :after AND seq <= :upto AND kind = 'm'"
-"""Private messages to someone."""
+PRIVATE = targets.to(":user", ":after", ":upto", "entries.kind = 'm'", ["seq"])
+"""Numbers of private messages to someone."""
 
-SIGNALS = "SELECT seq FROM entries WHERE target = :user AND seq > :after AND seq <= :upto AND kind = 's'"
-
-OF_GROUPS = """
-SELECT entries.seq FROM memberships CROSS JOIN entries
-    ON entries.target = memberships.name AND entries.kind = 'g' AND entries.user <> :user
-    AND entries.seq > max(memberships.from_seq, :after)
-    AND entries.seq <= min(coalesce(memberships.to_seq, :upto), :upto)
-WHERE memberships.user = :user"""
-"""Messages of groups while someone was a member, but their own. A cross join makes SQLite begin at the memberships."""
+SIGNALS = targets.to(":user", ":after", ":upto", "entries.kind = 's'", ["seq"])
 
 
 class SqliteReader:
@@ -63,7 +55,7 @@ class SqliteReader:
     def missed(self, user: str, after: int, upto: int) -> list[int]:
         """Return the numbers of what `user`'s resumed session is due with `after` < seq <= `upto`, in order."""
         due = {"user": user, "after": after, "upto": upto}
-        return self._numbers((PRIVATE, due), (SIGNALS, due), (OF_GROUPS, due))
+        return self._numbers((PRIVATE, due), (SIGNALS, due), (targets.TO_GROUPS, due))
 
     def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[int]:
         """Return the numbers of what `user` was due in earlier sessions and was never shown, up to `upto`, in order.
@@ -76,7 +68,7 @@ class SqliteReader:
         seen = max(seen, after or 0)
         private = {"user": user, "after": seen, "upto": upto}
         of_groups = {"user": user, "after": seen, "upto": upto if away else min(upto, offline - 1)}
-        return self._numbers((PRIVATE, private), (OF_GROUPS, of_groups))
+        return self._numbers((PRIVATE, private), (targets.TO_GROUPS, of_groups))
 
     def entries(self, numbers: Sequence[int], max_bytes: int) -> list[AnyEntry]:
         """Return the first of these entries, in order: as many as have `max_bytes` of text, at least one."""
@@ -121,6 +113,7 @@ class SqliteReader:
         """Return the numbers that all `queries` find, in order."""
         found: list[int] = []
         with self._transaction() as db:
+            (indexed,) = db.execute(targets.INDEXED).fetchone()
             for query, values in queries:
-                found += (number for (number,) in db.execute(query, values))
+                found += (number for (number,) in db.execute(query, values | {"indexed": indexed}))
         return sorted(found)

@@ -1,16 +1,16 @@
 """The journal's tables, and opening its file: by the logger to write it, by workers and the manager to read it.
 
 `entries` is the log. Everything else is what the log adds up to (the present state), so that nobody replays it and
-its beginning can be pruned. An index costs every message, so `entries` has one: by (target, seq), for catch-up and
-history; the sequence number is the rowid, which every index of SQLite ends with. What a repeated request led to is
-found through `requests`, which says for each session between which two entries its ids up to `request` are; an id rises
-with the sequence number. User and group names are ASCII, so NOCASE compares as `names.key` does.
+its beginning can be pruned. An index costs every message a page, so `entries` has none but its sequence number. Whom
+entries are to is found through `targets`, which is filled behind the log (see targets.py). What a repeated request led
+to is found through `requests`, which says for each session between which two entries its ids up to `request` are; an id
+rises with the sequence number. User and group names are ASCII, so NOCASE compares as `names.key` does.
 
 `meta` has one row:
 epoch        how many times a server has started on this journal
 start_seq    the number behind which the running server's entries begin
 reserved_seq entries up to this number may have been passed on: a start goes on behind it (see store.py)
-counted_seq  `requests` and `slots` are counted up to here, the entries behind tell the rest
+counted_seq  `requests`, `slots` and `targets` are filled up to here, the entries behind tell the rest
 logged_seq   the text logs have everything up to here, and had the sizes in `text_logs` then
 """
 
@@ -27,16 +27,24 @@ from tessenger.errors import JournalError
 APPLICATION_ID = 0x54455353
 """`TESS`: marks an SQLite file as a journal of Tessenger."""
 
-VERSION = 1
+VERSION = 2
 """Of these tables (`PRAGMA user_version`)."""
 
 BUSY_SECONDS = 5.0
 """How long to wait for another connection's lock."""
 
 _CACHE_KIB = 32_768
-"""Page cache of the writer: the tails of the index for some thousand recipients."""
+"""Page cache of the writer: the ends of `targets` for some thousand recipients."""
 
-_SCHEMA = """
+_TARGETS = """
+CREATE TABLE targets (
+    target TEXT NOT NULL COLLATE NOCASE, seq INTEGER NOT NULL, PRIMARY KEY (target, seq)) WITHOUT ROWID"""
+
+_FILL_TARGETS = """
+INSERT INTO targets (target, seq) SELECT target, seq FROM entries
+WHERE target IS NOT NULL AND seq <= (SELECT counted_seq FROM meta) ORDER BY target, seq"""
+
+_SCHEMA = f"""
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL DEFAULT 0, start_seq INTEGER NOT NULL DEFAULT 0,
     reserved_seq INTEGER NOT NULL DEFAULT 0, counted_seq INTEGER NOT NULL DEFAULT 0,
@@ -46,7 +54,7 @@ CREATE TABLE entries (
     seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, session INTEGER NOT NULL,
     number INTEGER NOT NULL, request INTEGER NOT NULL, slot INTEGER NOT NULL, n INTEGER NOT NULL,
     user TEXT COLLATE NOCASE, target TEXT COLLATE NOCASE, text TEXT, data BLOB);
-CREATE INDEX entries_target ON entries (target) WHERE target IS NOT NULL;
+{_TARGETS};
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY, user TEXT NOT NULL COLLATE NOCASE, number INTEGER NOT NULL, slot INTEGER NOT NULL,
     generation INTEGER NOT NULL, ip TEXT NOT NULL, udp_port INTEGER NOT NULL, since INTEGER NOT NULL,
@@ -69,7 +77,16 @@ CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL) WITHOUT 
 CREATE TABLE blocks (key TEXT PRIMARY KEY, user TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, n INTEGER NOT NULL);
 CREATE TABLE text_logs (name TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
-"""
+"""  # noqa: S608 constants only
+
+_MIGRATIONS: dict[int, tuple[str, ...]] = {
+    1: (
+        _TARGETS,
+        _FILL_TARGETS,
+        "DROP INDEX entries_target",
+    ),
+}
+"""What makes tables of each older version those of the next: done by the writer, in one transaction."""
 
 _SMALL = ("meta", "sessions", "requests", "users", "groups", "memberships", "failures", "blocks", "slots", "text_logs")
 """Tables that are checked whole when the journal is opened; `entries` may have millions of rows."""
@@ -111,7 +128,9 @@ def open_writer(path: Path) -> sqlite3.Connection:
     if path.is_dir():
         raise JournalError(f"The journal {path} is a directory.")
     with _opened(path, f"{path.absolute().as_uri()}?mode=rwc") as db:
-        if not _is_journal(db, path):
+        if _is_journal(db, path):
+            _migrate(db)
+        else:
             _create(db, path)
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         db.execute("PRAGMA wal_autocheckpoint = 0")
@@ -176,6 +195,23 @@ def _create(db: sqlite3.Connection, path: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Bring the tables of an older program up to this version, all or none; a reader that is open meanwhile goes on."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version == VERSION:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for older in range(version, VERSION):
+            for statement in _MIGRATIONS[older]:
+                db.execute(statement)
+        db.execute(f"PRAGMA user_version = {VERSION}")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
 
 
 def _check(db: sqlite3.Connection, path: Path) -> None:

@@ -22,14 +22,14 @@ from typing import Literal
 from tessenger.chat.entries import AnyEntry, Redacted
 from tessenger.chat.present import Snapshot
 from tessenger.errors import JournalBusy, JournalError
-from tessenger.journal import changes, rows, schema
+from tessenger.journal import changes, rows, schema, targets
 from tessenger.journal.counters import Counters
 
 BLOCK = 1_000_000
 """Numbers reserved at a time: one fsync (some milliseconds) for as many messages."""
 
 COUNT_EVERY = 1_000
-"""Entries between two writings of the counters; a process that starts counts at most about as many."""
+"""Entries between two writings of the counters and of `targets`; what a reader looks through one by one, about."""
 
 WAL_BYTES = 67_108_864
 """Above this the write-ahead file is truncated between two batches."""
@@ -112,6 +112,7 @@ class SqliteJournal:
         """
         start = max(self._seq, self._reserved)
         with self._synced() as db:
+            targets.fill(db, self._counters.seq, start)
             self._counters.write(db, start)
             db.execute("DELETE FROM slots")
             db.execute("UPDATE sessions SET detached_until = ?", (now_ms + grace_ms,))
@@ -150,7 +151,9 @@ class SqliteJournal:
         """Forget these entries, in one transaction. Raises `JournalBusy`."""
         with self._unsynced() as db:
             db.execute("BEGIN IMMEDIATE")
-            db.executemany("DELETE FROM entries WHERE seq = ?", [(seq,) for seq in seqs])
+            numbers = [(seq,) for seq in seqs]
+            targets.forget(db, numbers)
+            db.executemany("DELETE FROM entries WHERE seq = ?", numbers)
             db.execute("COMMIT")
 
     def give_back(self, pages: int) -> bool:
@@ -212,6 +215,7 @@ class SqliteJournal:
 
     def _keep_counted(self, db: sqlite3.Connection) -> None:
         """Write what is only counted so far; the caller's transaction decides whether it stays."""
+        targets.fill(db, self._counters.seq, self._seq)
         self._counters.write(db, self._seq)
         db.execute("UPDATE meta SET logged_seq = ?", (self._logged_seq,))
         db.executemany("INSERT OR REPLACE INTO text_logs (name, size) VALUES (?, ?)", list(self._logged_sizes.items()))

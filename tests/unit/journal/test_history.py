@@ -15,6 +15,7 @@ from msgspec import structs
 from tessenger.chat.entries import GroupMessage, Message
 from tessenger.chat.ports import Question
 from tessenger.journal import history as queries
+from tessenger.journal import store
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
 from tests.support.log_history import GROUPS, USERS, History
@@ -64,6 +65,7 @@ def joined(pages: list[list[str]]) -> list[str]:
     scanned=st.integers(1, 9),
     since=st.integers(0, 400),
     before=st.integers(0, 60),
+    count_every=st.integers(1, 40),
 )
 def test_pages_add_up_to_what_a_plain_search_finds(
     tmp_path_factory: pytest.TempPathFactory,
@@ -75,9 +77,11 @@ def test_pages_add_up_to_what_a_plain_search_finds(
     scanned: int,
     since: int,
     before: int,
+    count_every: int,
 ) -> None:
     """However small the steps are: nobody's messages are missing, twice, or out of order, and nobody else's come."""
     monkeypatch.setattr(queries, "SCANNED", scanned)
+    monkeypatch.setattr(store, "COUNT_EVERY", count_every)
     path = tmp_path_factory.mktemp("history") / "journal.db"
     plain, history = MemoryJournal(), History()
     with closing(SqliteJournal(path, "process")) as journal:
@@ -166,20 +170,22 @@ def test_every_query_goes_backwards_through_an_index(journal: SqliteJournal, pat
     db = sqlite3.connect(path)
     values = {
         "user": "aaa", "peer": "bbb", "group": "g", "target": "aaa", "floor": 1, "before": 9, "limit": 5, "scanned": 5,
+        "indexed": 5,
     }  # fmt: skip
 
     def plan(query: str) -> list[str]:
         return [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
 
-    by_target = "USING INDEX entries_target (target=? AND rowid>? AND rowid<?)"
-    assert sum(by_target in step for step in plan(queries.BETWEEN_TWO)) == 2
-    assert plan(queries.OF_GROUP) == [f"SEARCH entries {by_target}"]
-    assert plan(queries.NTH_OF_TARGET) == [f"SEARCH entries {by_target.replace('INDEX', 'COVERING INDEX')}"]
-    assert plan(queries.NTH_OF_ALL) == ["SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
+    by_target = "SEARCH targets USING PRIMARY KEY (target=? AND seq>? AND seq<?)"
+    behind = "SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+    for query, times in ((queries.BETWEEN_TWO, 2), (queries.OF_GROUP, 1), (queries.NTH_OF_TARGET, 1)):
+        assert sum(step == by_target for step in plan(query)) == times
+        assert sum(step == behind for step in plan(query)) == times
+    assert plan(queries.NTH_OF_ALL) == [behind]
     assert {step for step in plan(queries.ENDS) if "entries" in step} == {"SEARCH entries"}
     of_all = plan(queries.OF_ALL)
     assert of_all[0] == "SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
     assert of_all[-1] == "SEARCH memberships USING INDEX memberships_user (user=? AND name=?)"
-    for query in (queries.BETWEEN_TWO, queries.OF_GROUP, queries.OF_ALL):
+    for query in (queries.BETWEEN_TWO, queries.OF_GROUP, queries.NTH_OF_TARGET, queries.OF_ALL):
         assert not [step for step in plan(query) if "TEMP B-TREE" in step or step.startswith("SCAN")]
     db.close()

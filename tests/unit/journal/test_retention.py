@@ -68,6 +68,11 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     one.journal.close()
 
 
+def _indexed(kept: Kept) -> list[int]:
+    with closing(sqlite3.connect(kept.folder / "journal.db")) as db:
+        return [seq for (seq,) in db.execute("SELECT seq FROM targets ORDER BY seq")]
+
+
 def test_what_is_old_and_was_shown_goes(kept: Kept) -> None:
     """Private, of groups, and everything else; what is younger stays, and so does the present state."""
     history = kept.history
@@ -80,8 +85,10 @@ def test_what_is_old_and_was_shown_goes(kept: Kept) -> None:
     kept.days_pass(31)
     kept.keep(history.message("aaa", "Bbb", "young"), history.seen("Bbb"))
     before = kept.journal.load()
+    assert len(_indexed(kept)) > 2
     kept.prune()
     assert kept.left() == ["young"]
+    assert {*_indexed(kept)} <= {entry.seq for entry in kept.journal.entries_after(0, 100)}
     assert kept.journal.load() == before
     with closing(SqliteReader(kept.folder / "journal.db")) as reader:
         assert reader.snapshot() == before

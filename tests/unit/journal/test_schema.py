@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tessenger.chat.entries import GroupMessage, Message
 from tessenger.errors import JournalError
-from tessenger.journal import reader, schema
+from tessenger.journal import reader, schema, targets
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
 from tests.support.log_history import History
@@ -150,13 +152,55 @@ def test_catch_up_uses_the_index(path: Path) -> None:
     """What is read for one person touches the entries to that person, and to their groups, and no others."""
     made(path)
     db = schema.open_reader(path)
-    values = {"user": "aaa", "after": 1, "upto": 2, "session": 1, "request": 1}
+    values = {"user": "aaa", "after": 1, "upto": 2, "indexed": 1, "session": 1, "request": 1}
 
     def plan(query: str) -> list[str]:
         return [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
 
-    by_target = "SEARCH entries USING INDEX entries_target (target=? AND rowid>? AND rowid<?)"
-    assert plan(reader.PRIVATE) == plan(reader.SIGNALS) == [by_target]
-    assert plan(reader.OF_GROUPS) == ["SEARCH memberships USING INDEX memberships_user (user=?)", by_target]
+    by_target = [
+        "SEARCH targets USING PRIMARY KEY (target=? AND seq>? AND seq<?)",
+        "SEARCH entries USING INTEGER PRIMARY KEY (rowid=?)",
+    ]
+    behind = ["UNION ALL", "SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
+    assert plan(reader.PRIVATE)[2:] == plan(reader.SIGNALS)[2:] == by_target + behind
+    of_groups = plan(targets.TO_GROUPS)[2:]
+    assert of_groups[:5] == ["SEARCH memberships USING INDEX memberships_user (user=?)", *by_target, *behind]
+    assert of_groups[6:] == ["SEARCH memberships USING INDEX memberships_user (user=? AND name=?)"]
     assert plan(reader.ANSWER) == ["SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
     db.close()
+
+
+def test_a_journal_of_version_1_opens_and_works(path: Path) -> None:
+    """Its tables become those of today; nothing is lost, and what is said from then on is found with what was said."""
+    journal = SqliteJournal(path, "process")
+    history = History()
+    journal.commit(history.online("aaa") + history.online("Bbb") + history.create("aaa", "g", "Bbb"))
+    for number in range(30):
+        journal.commit(history.message("aaa", "Bbb", str(number)) + history.to_group("aaa", "g", f"g {number}"))
+    journal.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in (
+            "DROP TABLE targets",
+            "CREATE INDEX entries_target ON entries (target) WHERE target IS NOT NULL",
+            "UPDATE meta SET counted_seq = 20",
+            "PRAGMA user_version = 1",
+        ):
+            db.execute(statement)
+    for _ in range(2):  # the second time there is nothing to do
+        journal = SqliteJournal(path, "process")
+        journal.commit(history.message("aaa", "bbb", "new") + history.to_group("aaa", "G", "g new"))
+        journal.close()
+    expected = [text for number in range(30) for text in (str(number), f"g {number}")] + ["new", "g new"] * 2
+    with closing(SqliteReader(path)) as reading:
+        found = reading.entries(reading.missed("BBB", 0, 2**53), 2**30)
+        assert [entry.text for entry in found if isinstance(entry, Message | GroupMessage)] == expected
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+        assert {name for (name,) in db.execute("SELECT name FROM sqlite_schema")} == _tables_of_a_new_one(path)
+
+
+def _tables_of_a_new_one(path: Path) -> set[str]:
+    other = path.with_name("other.db")
+    SqliteJournal(other, "process").close()
+    with closing(sqlite3.connect(other)) as db:
+        return {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}

@@ -250,7 +250,10 @@ def test_the_write_ahead_file_stays_small(open_journal: Open, path: Path) -> Non
 
 
 def test_one_message_touches_few_pages(open_journal: Open, path: Path) -> None:
-    """A lone message costs the write-ahead file three pages at most: the entry's, the index's, seldom one above."""
+    """A lone message costs the write-ahead file little more than a page: the entry's, seldom one above.
+
+    Whom it is to is written down with many others, later.
+    """
     journal = open_journal()
     history = History()
     journal.commit(messages(history, 500))
@@ -258,7 +261,7 @@ def test_one_message_touches_few_pages(open_journal: Open, path: Path) -> None:
     before = wal.stat().st_size
     for _ in range(100):
         journal.commit(history.message("aaa", "Bbb", "x" * 64))
-    assert (wal.stat().st_size - before) / 100 <= 3 * (4_096 + 24)
+    assert (wal.stat().st_size - before) / 100 <= 1.2 * (4_096 + 24)
 
 
 def test_close_leaves_one_file(open_journal: Open, path: Path) -> None:
