@@ -1,0 +1,202 @@
+"""What a delivery costs: our server beside others that are installed, under the same load in the same run.
+
+    python -m bench.chat                              everything, some minutes
+    python -m bench.chat --loads --ours --rounds 1    our server alone, 20 seconds: for work on the hot path
+    python -m bench.chat --loads --servers Tessenger,ngIRCd --only direct1,group8 --seconds 3
+    python -m bench.chat --idle --people 10000        memory of idle connections, sign-ins a second
+    python -m bench.chat --growth --entries 1000000   what idle connections, workers and a long journal cost
+    python -m bench.chat --chart docs/chat-cost.svg   and draw the chart
+
+Servers: ours with 4 workers (plain TCP, durability "process", console "events", limits off), ours with TLS, ours with
+durability "power", InspIRCd, ngIRCd, Mosquitto (with and without a log), miniircd and bench/naive.py. The others come
+from the distribution (`apt-get install inspircd ngircd mosquitto`), miniircd from PyPI into a temporary environment, or
+`--miniircd PROGRAM`. What is missing is left out, and said to be. TLS needs OpenSSL's headers (`libssl-dev`).
+
+Loads, of messages of 64 bytes (bench/load.c): `direct1` and `direct32`, 100 pairs, each with so many messages under
+way; `group1` and `group8`, one talker to 500 others; `paced`, 2,000 messages a second over 100 pairs. Every message has
+to arrive once, undamaged and in order, and from our server the acknowledgement too: otherwise the run fails.
+
+CPU is user and system time of all processes and threads of the server, also of those that have ended, in microseconds
+for each delivery. The server has one processor, the load another one. Medians of the rounds; servers take turns within
+a round, so that what disturbs the machine disturbs all. Linux only, as it reads /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bench import chat_growth, chat_report
+from bench.chat_report import Figure, Idle
+from bench.peers import Peer, find, others, ours, running
+from bench.people import LoadError, People, Stretch, compiled, cores
+from bench.process_tree import anonymous_kb, cpu_seconds
+
+PAIRS = 100
+LISTENERS = 500
+RATE = 2_000
+
+LOADS: Mapping[str, Callable[[People, float], Stretch]] = {
+    "direct1": lambda people, seconds: people.direct(0, PAIRS, 1, seconds),
+    "direct32": lambda people, seconds: people.direct(0, PAIRS, 32, seconds),
+    "group1": lambda people, seconds: people.fan(1, seconds),
+    "group8": lambda people, seconds: people.fan(8, seconds),
+    "paced": lambda people, seconds: people.paced(0, PAIRS, RATE, seconds),
+}
+
+
+class Bench(NamedTuple):
+    """What all measurements need: the load's program, the processors, and who is measured."""
+
+    program: Path
+    both: tuple[int, int] | None
+    peers: Sequence[Peer]
+
+
+def measured(pid: int, load: Callable[[], Stretch]) -> tuple[Stretch, float]:
+    """Return what came of a load, and the microseconds of processor time that each delivery cost the server."""
+    before = cpu_seconds(pid)
+    stretch = load()
+    return stretch, (cpu_seconds(pid) - before) / stretch.delivered * 1e6
+
+
+def loads(bench: Bench, names: Sequence[str], seconds: float) -> list[Figure]:
+    """Put every server under every load, once."""
+    figures = []
+    for peer in bench.peers:
+        with running(peer, bench.program, bench.both) as server, server.people() as people:
+            people.pairs(PAIRS, peer.at_once)
+            if any(name.startswith("group") for name in names):
+                people.group(LISTENERS, peer.at_once)
+            for name in names:
+                stretch, cpu = measured(server.pid, lambda name=name: LOADS[name](people, seconds))  # type: ignore[misc]
+                rate = stretch.delivered / stretch.seconds
+                figure = Figure(peer.name, name, cpu, rate, stretch.p50, stretch.p99, stretch.late_p99, stretch.busy)
+                print(f"# {chat_report.line(figure)}", file=sys.stderr, flush=True)
+                figures.append(figure)
+    return figures
+
+
+def idle(bench: Bench, count: int) -> list[Idle]:
+    """Let many sign in and say nothing; then some of them talk, to show that they are there."""
+    found = []
+    for peer in bench.peers:
+        people_count = min(count, peer.most_people)
+        with running(peer, bench.program, bench.both) as server, server.people() as people:
+            memory, cpu = anonymous_kb(server.pid), cpu_seconds(server.pid)
+            seconds = people.pairs(people_count // 2, peer.at_once)
+            cpu = cpu_seconds(server.pid) - cpu
+            time.sleep(1)  # nothing to wait for: what was only needed for the sign-ins may be given back meanwhile
+            memory = anonymous_kb(server.pid) - memory
+            people.once(0, min(100, people_count // 2))
+        signed_in = people_count // 2 * 2
+        result = Idle(peer.name, signed_in, memory / signed_in, signed_in / seconds, cpu / signed_in * 1e6)
+        print(f"# {chat_report.idle_line(result)}", file=sys.stderr, flush=True)
+        found.append(result)
+    return found
+
+
+# ---- who is there ----
+
+
+def _installed_miniircd(folder: Path) -> Path:
+    """Return miniircd's program, from PyPI in an environment of its own; it may not be there."""
+    place = folder / "miniircd"
+    venv.create(place, with_pip=True)
+    subprocess.run([place / "bin" / "pip", "install", "-q", "miniircd"], capture_output=True, check=False)
+    return place / "bin" / "miniircd"
+
+
+def _peers(options: argparse.Namespace, folder: Path, *, tls: bool) -> tuple[list[Peer], dict[str, str]]:
+    """Return the servers to measure, and why others are left out."""
+    wanted = options.servers.split(",") if options.servers else None
+    missing: dict[str, str] = {}
+    all_of_them = [ours(), ours("Tessenger TLS", tls=True), ours("Tessenger power", durability="power")]
+    if not options.ours:
+        needs_miniircd = wanted is None or "miniircd" in wanted
+        program = options.miniircd or (_installed_miniircd(folder) if needs_miniircd else Path("miniircd"))
+        all_of_them += others(program)
+    chosen = []
+    for peer in all_of_them:
+        if wanted is not None and peer.name not in wanted:
+            continue
+        if peer.protocol == "tess-tls" and not tls:
+            missing[peer.name] = "OpenSSL's headers are not installed"
+        elif find(peer.program) is None:
+            missing[peer.name] = "it is not installed"
+        else:
+            chosen.append(peer)
+    return chosen, missing
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loads", action="store_true", help="only the loads")
+    parser.add_argument("--idle", action="store_true", help="only idle connections")
+    parser.add_argument("--growth", action="store_true", help="only what growth costs")
+    parser.add_argument("--ours", action="store_true", help="without the other servers")
+    parser.add_argument("--servers", help="only these, by the names of the table, with commas between")
+    parser.add_argument("--only", default=",".join(LOADS), help="these loads, with commas between")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each load in each round")
+    parser.add_argument("--people", type=int, default=10_000, help="idle connections, at most 10,000")
+    parser.add_argument("--entries", type=int, default=1_000_000, help="in the long journal")
+    parser.add_argument("--miniircd", type=Path, help="miniircd's program")
+    parser.add_argument("--chart", type=Path, help="where to draw the cost of a delivery, as SVG")
+    parser.add_argument("--results", type=Path, help="where to keep all figures, as JSON")
+    options = parser.parse_args()
+    unknown = set(options.only.split(",")) - set(LOADS)
+    if unknown:
+        parser.error(f"no such load: {', '.join(sorted(unknown))}")
+    if not (options.loads or options.idle or options.growth):
+        options.loads = options.idle = options.growth = True
+    return options
+
+
+def main() -> None:
+    """Measure what the command line asks for, and print it as Markdown."""
+    options = _arguments()
+    both = cores()
+    if both:
+        os.sched_setaffinity(0, {both[1]})  # this program too stays out of the server's way
+    figures: list[Figure] = []
+    resting: list[Idle] = []
+    growth: list[chat_growth.Growth] = []
+    with tempfile.TemporaryDirectory(prefix="tessenger-bench-") as name:
+        try:
+            program, tls = compiled(Path(name))
+            peers, missing = _peers(options, Path(name), tls=tls)
+            bench = Bench(program, both, peers)
+            for _ in range(options.rounds if options.loads else 0):
+                figures += loads(bench, options.only.split(","), options.seconds)
+            if options.idle:
+                resting = idle(bench, min(options.people, 10_000))
+            if options.growth:
+                growth = chat_growth.measure(program, both, Path(name), options)
+        except LoadError as error:
+            sys.exit(f"bench.chat: {error}")
+    where = f"server on processor {both[0]}, load on {both[1]}" if both else "server and load on one processor"
+    print(f"Linux {platform.release()}, Python {platform.python_version()}, {where}; "
+          f"rounds of {options.seconds:g} s: {options.rounds}.\n")  # fmt: skip
+    print(chat_report.markdown(figures, resting, growth))
+    for what, why in missing.items():
+        print(f"\nLeft out: {what}, as {why}.")
+    if options.chart:
+        options.chart.write_text(chat_report.chart(figures))
+    if options.results:
+        kept = {"loads": figures, "idle": resting, "growth": growth}
+        options.results.write_text(json.dumps({k: [each._asdict() for each in v] for k, v in kept.items()}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

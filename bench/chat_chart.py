@@ -1,0 +1,54 @@
+"""What a delivery costs, as a chart: bars in groups, the cost on a logarithmic scale. Pure: returns SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from html import escape
+
+WIDTH = 860
+LEFT, RIGHT, TOP, BOTTOM = 170, 60, 44, 30
+BAR, GAP, HEADING = 17, 22, 24
+LOWEST = 0.1
+"""µs: the bars begin there."""
+OURS, THEIRS = "#0b6bcb", "#9aa3ad"
+
+
+def draw(costs: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the chart: for each load the servers, the cheapest first, each with its µs of CPU for a delivery."""
+    highest = 10 ** math.ceil(math.log10(max(max(values.values()) for values in costs.values())))
+    decades = math.log10(highest / LOWEST)
+    height = TOP + BOTTOM + sum(HEADING + GAP + BAR * len(values) for values in costs.values())
+
+    def x(value: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * math.log10(max(value, LOWEST) / LOWEST) / decades
+
+    title = "Server CPU for each delivery, µs (less is better)"
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img">',
+        "<style>text { font: 13px sans-serif }</style>",
+        f"<title>{title}</title>",
+        f'<rect width="{WIDTH}" height="{height}" fill="white"/>',
+        f'<text x="16" y="22" font-weight="bold">{title}</text>',
+    ]
+    tick = LOWEST
+    while tick <= highest * 1.01:
+        parts.append(
+            f'<line x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{TOP}" y2="{height - BOTTOM}" stroke="#e2e2e2"/>'
+        )
+        parts.append(f'<text x="{x(tick):.1f}" y="{height - 10}" text-anchor="middle">{tick:g}</text>')
+        tick *= 10
+    top = TOP
+    for load, values in costs.items():
+        top += HEADING
+        parts.append(f'<text x="16" y="{top - 8}" font-weight="bold">{escape(load)}</text>')
+        for server, value in sorted(values.items(), key=lambda each: each[1]):
+            colour = OURS if server.startswith("Tessenger") else THEIRS
+            width = max(1.0, x(value) - LEFT)
+            middle = top + BAR - 5
+            parts.append(f'<text x="{LEFT - 8}" y="{middle}" text-anchor="end">{escape(server)}</text>')
+            parts.append(f'<rect x="{LEFT}" y="{top + 1}" width="{width:.1f}" height="{BAR - 4}" fill="{colour}"/>')
+            parts.append(f'<text x="{LEFT + width + 6:.1f}" y="{middle}">{value:.3g}</text>')
+            top += BAR
+        top += GAP
+    return "\n".join([*parts, "</svg>", ""])
