@@ -37,7 +37,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench import chat_growth, chat_report
-from bench.chat_report import Figure, Idle
+from bench.chat_report import Figure, Growth, Idle
 from bench.peers import Peer, find, others, ours, running
 from bench.people import LoadError, People, Stretch, compiled, cores
 from bench.process_tree import anonymous_kb, cpu_seconds
@@ -171,7 +171,7 @@ def main() -> None:
         os.sched_setaffinity(0, {both[1]})  # this program too stays out of the server's way
     figures: list[Figure] = []
     resting: list[Idle] = []
-    growth: list[chat_growth.Growth] = []
+    growth: list[Growth] = []
     with tempfile.TemporaryDirectory(prefix="tessenger-bench-") as name:
         try:
             program, tls = compiled(Path(name))
@@ -195,7 +195,8 @@ def main() -> None:
         options.chart.write_text(chat_report.chart(figures))
     if options.results:
         kept = {"loads": figures, "idle": resting, "growth": growth}
-        options.results.write_text(json.dumps({k: [each._asdict() for each in v] for k, v in kept.items()}, indent=1))
+        as_values = {part: [each._asdict() for each in found] for part, found in kept.items()}  # type: ignore[attr-defined]
+        options.results.write_text(json.dumps(as_values, indent=1))
 
 
 if __name__ == "__main__":

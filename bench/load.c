@@ -46,7 +46,8 @@
 #define STALL_SECONDS 5.0
 
 struct lane {
-    uint32_t number, sent, done;    /* messages */
+    uint32_t number, sent, done;    /* its own number; messages */
+    int talks;
     struct person *talker, *listener;
     uint32_t left[LATEST];          /* of the group's latest messages: listeners still to come */
 };
@@ -82,7 +83,7 @@ static int poller;
 static struct person **people;
 static struct lane *lanes[20000], group = {.number = GROUP};
 static int person_count, lane_count, member_count, ready_count;
-static uint64_t now, last_arrival, running, window;
+static uint64_t now, last_arrival, last_read, window;
 static uint64_t sent, delivered, acknowledged, damaged, repeated, skipped, refused, broken;
 static char trouble[160], filler[2 * TEXT];
 static uint64_t *latencies, *lateness;
@@ -324,7 +325,7 @@ static size_t next_message(char *to, struct lane *lane, uint64_t due) {
 static void talk(struct lane *lane) {
     static char data[BUFFER];
     size_t length = 0;
-    while (running && lane->sent - lane->done < window)
+    while (lane->talks && lane->sent - lane->done < window)
         length += next_message(data + length, lane, now);
     if (length)
         push(lane->talker, data, length);
@@ -407,7 +408,7 @@ static void readable(struct person *p) {
                 give_up(p, n ? strerror(errno) : "closed by the server");
             break;
         }
-        now = clock_ns();
+        now = last_read = clock_ns();
         memcpy(data, p->in, p->in_length);
         size_t have = p->in_length + n, at = 0, frame;
         while (!p->dead && (frame = protocol->frame(data + at, have - at))) {
@@ -422,8 +423,7 @@ static void readable(struct person *p) {
     } while (protocol->tls && !p->dead); /* what TLS has read already wakes nobody up */
     if (p->out_length && !p->dead)
         flush(p);
-    if (running)
-        talk(p->lane);
+    talk(p->lane);
 }
 
 static void connected(struct person *p) {
@@ -509,6 +509,8 @@ static void people_come(int count, int at_once, int in_group) {
             progress = clock_ns();
         }
     }
+    for (last_read = now; clock_ns() - last_read < STRAY_SECONDS * 1e9;)
+        turn(20000000); /* others are told who has come */
     printf("{\"people\":%d,\"seconds\":%.6f,\"trouble\":\"%s\"}\n", ready_count - before, (progress - start) / 1e9, trouble);
 }
 
@@ -539,7 +541,9 @@ static struct stretch begin(void) {
 static int stalls(void) { return broken || now - last_arrival > STALL_SECONDS * 1e9; }
 
 static void report(struct stretch began, int listeners) {
-    running = 0;
+    for (int i = 0; i < lane_count; i++)
+        lanes[i]->talks = 0;
+    group.talks = 0;
     uint64_t expected = sent * listeners, first = last_arrival = clock_ns();
     while ((delivered < expected || (protocol->acknowledges && acknowledged < sent)) && !stalls())
         turn(20000000);
@@ -559,9 +563,10 @@ static void report(struct stretch began, int listeners) {
 
 static void talk_all(int first, int count, double seconds) {
     struct stretch began = begin();
-    running = 1;
-    for (int i = first; i < first + count; i++)
+    for (int i = first; i < first + count; i++) {
+        lanes[i]->talks = 1;
         talk(lanes[i]);
+    }
     while (now < began.start + seconds * 1e9 && !stalls())
         turn(20000000);
     report(began, 1);
@@ -577,7 +582,7 @@ static void talk_once(int first, int count) {
 
 static void fan(double seconds) {
     struct stretch began = begin();
-    running = 1;
+    group.talks = 1;
     talk(&group);
     while (now < began.start + seconds * 1e9 && !stalls())
         turn(20000000);

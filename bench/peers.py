@@ -239,7 +239,9 @@ def _await_start(peer: Peer, process: subprocess.Popen[bytes], port: int, output
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 return
         time.sleep(0.02)
-    raise LoadError(f"{peer.name} did not start: {output.read_text(errors='replace')[-500:]}")
+    said = [output, output.parent / "data" / "error.log"]
+    reasons = "\n".join(path.read_text(errors="replace")[-1_000:] for path in said if path.exists())
+    raise LoadError(f"{peer.name} did not start: {reasons}")
 
 
 def _free_port() -> int:
