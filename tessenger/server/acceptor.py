@@ -2,7 +2,8 @@
 
 The sockets travel as descriptors (SCM_RIGHTS) over a Unix socket to each worker, one byte with each, which says whether
 it is to be served or told why not. Workers tell back which addresses they serve and when one is gone, so an acceptor
-that takes over from a dead one knows the counts.
+that takes over from a dead one knows the counts. And they tell when they have taken a socket: one that hangs gets no
+more, as long as there are others.
 """
 
 from __future__ import annotations
@@ -36,8 +37,11 @@ AGAIN_SECONDS = 0.05
 SETTLE_SECONDS = 1.0
 """How long a new acceptor waits for workers to tell whom they serve, before it takes connections without knowing."""
 
-TOLD = b"="
+TOLD = "="
 """The line with which a worker ends telling which addresses it serves already."""
+
+STUCK_SECONDS = 1.0
+"""A worker that has not taken a socket for so long hangs, or is stopped: others are preferred until it has."""
 
 ACCEPTED_AT_ONCE = 64
 """Connections taken before workers are listened to again."""
@@ -53,6 +57,8 @@ class WorkerLine:
         self.addresses: Counter[str] = Counter()
         self.connections = 0
         self.told = False
+        self._untaken = 0
+        self._untaken_since = 0.0
         self._rest = b""
 
     def connect(self) -> bool:
@@ -75,9 +81,14 @@ class WorkerLine:
         self.addresses.clear()
         self.connections = 0
         self.told = False
+        self._untaken = 0
         self._rest = b""
 
-    def listen(self) -> bool:
+    def is_stuck(self, now: float) -> bool:
+        """Whether the worker has left a socket untaken for too long (`now`: s)."""
+        return self._untaken > 0 and now - self._untaken_since > STUCK_SECONDS
+
+    def listen(self, now: float) -> bool:
         """Take what the worker tells. False when it is gone."""
         assert self.socket is not None  # only connected lines are listened to
         try:
@@ -88,11 +99,17 @@ class WorkerLine:
             return False
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            if line == TOLD:
-                self.told = True
-            else:
-                self.count(line[1:].decode(), 1 if line.startswith(b"+") else -1)
+            self._hear(line.decode(), now)
         return bool(data)
+
+    def _hear(self, line: str, now: float) -> None:
+        if line == TOLD:
+            self.told = True
+        elif line.startswith("."):
+            self._untaken -= int(line[1:])
+            self._untaken_since = now
+        else:
+            self.count(line[1:], 1 if line.startswith("+") else -1)
 
     def count(self, address: str, change: int) -> None:
         """Keep the counts."""
@@ -101,7 +118,7 @@ class WorkerLine:
             del self.addresses[address]
         self.connections += change
 
-    def hand_over(self, connection: socket.socket, word: bytes) -> bool:
+    def hand_over(self, connection: socket.socket, word: bytes, now: float) -> bool:
         """Send a socket to the worker. False when it cannot take it."""
         if self.socket is None:
             return False
@@ -109,6 +126,9 @@ class WorkerLine:
             socket.send_fds(self.socket, [word], [connection.fileno()])
         except OSError:  # gone, or so stopped that its queue is full: another worker may have room
             return False
+        if not self._untaken:
+            self._untaken_since = now
+        self._untaken += 1
         return True
 
 
@@ -171,7 +191,7 @@ class Acceptor:
                 self._watch(line.socket, lambda line=line: self._hear(line))  # type: ignore[misc, arg-type]
 
     def _hear(self, line: WorkerLine) -> None:
-        if line.socket is not None and not line.listen():
+        if line.socket is not None and not line.listen(time.monotonic()):
             self._selector.unregister(line.socket)
             line.lost()
 
@@ -201,12 +221,16 @@ class Acceptor:
                 self._place(connection, str(address[0]))
 
     def _place(self, connection: socket.socket, address: str) -> None:
-        """Hand a connection to the worker with the fewest that can take it; close it where none can."""
+        """Hand a connection to the worker with the fewest that can take it, if possible one that does not hang.
+
+        Close it where none can.
+        """
         word = self._word(address)
         if word != SERVE and not self._may_refuse():
             return
-        for line in sorted(self._lines, key=lambda line: (not line.told, line.connections)):
-            if line.hand_over(connection, word):
+        now = time.monotonic()
+        for line in sorted(self._lines, key=lambda line: (not line.told, line.is_stuck(now), line.connections)):
+            if line.hand_over(connection, word, now):
                 line.count(address, 1)
                 return
 

@@ -25,6 +25,7 @@ from tessenger.config import Config, LimitsSection
 from tessenger.errors import CredentialsError
 from tessenger.journal.reader import SqliteReader
 from tessenger.server import acceptor, control, dead_peers, roles, tls
+from tessenger.server.acceptor_line import AcceptorLine
 from tessenger.server.connection import ClientConnection, peer_of
 from tessenger.server.log_link import LogLink
 from tessenger.server.office import Office
@@ -67,20 +68,13 @@ class ClientDoor:
         self.throttled: set[ClientConnection] = set()
         self._tls = tls_context
         self._tasks: set[asyncio.Task[None]] = set()
-        self._acceptor: socket.socket | None = None
+        self._acceptor = AcceptorLine(lambda: (connection.address for connection in self.connections), self._take)
         self._nobody_left: asyncio.Event | None = None
-        self._server: asyncio.Task[None] | None = None
         log.drained = self._drained
 
-    async def open(self, slot: int) -> None:
+    def open(self, slot: int) -> None:
         """Take sockets from the acceptor, whichever process that is."""
-        path = roles.worker_socket(slot)
-        roles.clear(path)
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listening.setblocking(False)
-        listening.bind(path)
-        listening.listen()
-        self._server = self.loop.create_task(self._meet_acceptors(listening))
+        self._acceptor.open(slot)
 
     def gone(self, connection: ClientConnection) -> None:
         """Forget a connection and let the acceptor know."""
@@ -88,13 +82,11 @@ class ClientDoor:
         self.throttled.discard(connection)
         if self._nobody_left is not None and not self.connections:
             self._nobody_left.set()
-        self._tell_acceptor(f"-{connection.address}\n")
+        self._acceptor.gone(connection.address)
 
     async def close(self, *, say_so: bool) -> None:
         """Let everybody read their last lines, for a moment, and close; `say_so`: the server stops on purpose."""
-        if self._server is not None:
-            self._server.cancel()
-        self._leave_acceptor()
+        self._acceptor.close()
         for connection in list(self.connections):
             self.hub.close(connection.link, say_so=say_so)
         if self.connections:
@@ -106,52 +98,10 @@ class ClientDoor:
         for connection in list(self.throttled):
             connection.link.go_on()
 
-    # ---- the acceptor ----
-
-    async def _meet_acceptors(self, listening: socket.socket) -> None:
-        with listening:
-            while True:
-                line, _ = await self.loop.sock_accept(listening)
-                self._leave_acceptor()
-                line.setblocking(False)
-                self._acceptor = line
-                self._tell_acceptor(
-                    "".join(f"+{c.address}\n" for c in self.connections) + acceptor.TOLD.decode() + "\n"
-                )
-                self.loop.add_reader(line, self._take_sockets)
-
-    def _leave_acceptor(self) -> None:
-        if self._acceptor is not None:
-            self.loop.remove_reader(self._acceptor)
-            self._acceptor.close()
-            self._acceptor = None
-
-    def _tell_acceptor(self, text: str) -> None:
-        """Tell the acceptor; one that does not listen is left, and learns everything anew when it comes back."""
-        if self._acceptor is None:
-            return
-        data = text.encode()
-        try:
-            if self._acceptor.send(data) == len(data):
-                return
-        except OSError:
-            pass
-        self._leave_acceptor()
-
-    def _take_sockets(self) -> None:
-        assert self._acceptor is not None  # it is what became readable
-        try:
-            word, descriptors, _, _ = socket.recv_fds(self._acceptor, 1, 1)
-        except BlockingIOError:
-            return
-        except OSError:
-            word, descriptors = b"", []
-        for descriptor in descriptors:
-            task = self.loop.create_task(self._serve(socket.socket(fileno=descriptor), word))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        if not word:
-            self._leave_acceptor()
+    def _take(self, accepted: socket.socket, word: bytes) -> None:
+        task = self.loop.create_task(self._serve(accepted, word))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, accepted: socket.socket, word: bytes) -> None:
         """Make an accepted socket a connection."""
@@ -202,7 +152,7 @@ class WorkerProcess:
         self._door = door
         pipe_end = roles.ControlPipe(pipe, self._heard, self._orphan)
         if await self._unless_stopped(self._log.connect()):
-            await door.open(self._worker.slot)
+            door.open(self._worker.slot)
             gc.collect()
             gc.freeze()
             pipe_end.ready()

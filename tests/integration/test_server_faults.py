@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.server_process import ServerProcess, running_server
+from tests.support.faults import faulty_server, stopped
+from tests.support.server_process import DEADLINE, ServerProcess, running_server
 from tests.support.wire_client import WireClient
 
 CONFIG = "[limits]\nmessages_per_second = 0\n"
@@ -200,3 +202,32 @@ def test_a_block_ends_on_time_though_manager_and_logger_died(tmp_path: Path) -> 
         assert server.lines.count("has been unblocked aaa") == 1
         log = (server.data_dir / "userlog.txt").read_text()
         assert log.count("; unblocked") == 1
+
+
+def test_a_worker_that_hangs_gets_no_more_connections(tmp_path: Path) -> None:
+    """Whoever comes to it in its first second waits; from then on the other one serves everybody, until it goes on."""
+    with faulty_server(tmp_path) as (server, _), ExitStack() as clients:
+
+        def is_served() -> bool:
+            client = clients.enter_context(WireClient(server.port, tls=False))
+            client.socket.settimeout(1.0)
+            try:
+                return bool(client.ask("ping")["type"] == "pong")
+            except TimeoutError:
+                return False
+
+        def descriptors(pid: int) -> int:
+            return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+        worker = server.pid_of("worker 1")
+        deadline = time.monotonic() + DEADLINE
+        with stopped(worker):
+            while is_served():  # the other one has fewer then
+                assert time.monotonic() < deadline, "everybody is served by a worker that is stopped"
+            while not is_served():
+                assert time.monotonic() < deadline, server.report()
+            assert all(is_served() for _ in range(10))
+            before = descriptors(worker)
+        while descriptors(worker) < before + 10:  # it has the fewest now, and gets them again
+            assert is_served()
+            assert time.monotonic() < deadline, server.report()

@@ -1,0 +1,87 @@
+"""The line between acceptor and worker: counts, however many connections there are, and who hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tessenger.server import roles
+from tessenger.server.acceptor import SERVE, STUCK_SECONDS, WorkerLine
+from tessenger.server.acceptor_line import TAKEN_AT_ONCE, AcceptorLine
+
+SLOT = 1
+
+
+@pytest.fixture(autouse=True)
+def _in_run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets have relative names."""
+    monkeypatch.chdir(tmp_path)
+    Path(roles.worker_socket(SLOT)).parent.mkdir(parents=True, exist_ok=True)
+
+
+async def until(line: WorkerLine, now: float, happened: Callable[[], bool]) -> None:
+    """Let both ends work until something has happened."""
+    async with asyncio.timeout(20):
+        while not happened():
+            assert line.listen(now)
+            await asyncio.sleep(0)
+
+
+async def connected(served: list[str], taken: list[bytes]) -> tuple[AcceptorLine, WorkerLine]:
+    """Return both ends of a line of which the worker's serves these addresses."""
+
+    def take(accepted: socket.socket, word: bytes) -> None:
+        accepted.close()
+        taken.append(word)
+
+    worker = AcceptorLine(lambda: served, take)
+    worker.open(SLOT)
+    line = WorkerLine(SLOT)
+    assert line.connect()
+    await asyncio.sleep(0)
+    return worker, line
+
+
+def test_any_number_of_connections_is_told() -> None:
+    """More than a socket's buffer holds, from as many IPv6 addresses; then one is gone."""
+    asyncio.run(_tell_many())
+
+
+async def _tell_many() -> None:
+    addresses = [f"2001:db8:aaaa:bbbb:cccc:dddd:{number:x}:1" for number in range(20_000)]
+    worker, line = await connected(addresses, [])
+    await until(line, 0, lambda: line.told)
+    assert line.connections == 20_000
+    assert len(line.addresses) == 20_000
+    worker.gone(addresses[7])
+    await until(line, 0, lambda: line.connections == 19_999)
+    assert addresses[7] not in line.addresses
+    worker.close()
+    line.lost()
+
+
+def test_a_worker_that_takes_nothing_is_stuck_until_it_has_taken_all() -> None:
+    """Counted from the first socket that it left, or from when it took one of several."""
+    asyncio.run(_get_stuck())
+
+
+async def _get_stuck() -> None:
+    taken: list[bytes] = []
+    worker, line = await connected([], taken)
+    await until(line, 0, lambda: line.told)
+    assert not line.is_stuck(10 * STUCK_SECONDS)
+    client, accepted = socket.socketpair()
+    for number in range(TAKEN_AT_ONCE + 3):
+        assert line.hand_over(accepted, SERVE, now=number * 0.001)
+    assert not line.is_stuck(STUCK_SECONDS)
+    assert line.is_stuck(1.01 * STUCK_SECONDS)
+    await until(line, 5.0, lambda: not line.is_stuck(10.0))
+    assert taken == [SERVE] * (TAKEN_AT_ONCE + 3)
+    client.close()
+    accepted.close()
+    worker.close()
+    line.lost()
