@@ -33,12 +33,13 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from bench import chat_growth, chat_report
 from bench.chat_report import Figure, Growth, Idle
-from bench.peers import Peer, find, others, ours, running
+from bench.peers import Peer, Running, find, others, ours, running
 from bench.people import LoadError, People, Stretch, compiled, cores
 from bench.process_tree import anonymous_kb, cpu_seconds
 
@@ -71,20 +72,25 @@ def measured(pid: int, load: Callable[[], Stretch]) -> tuple[Stretch, float]:
 
 
 def loads(bench: Bench, names: Sequence[str], seconds: float) -> list[Figure]:
-    """Put every server under every load, once."""
+    """Put every server under every load, once. The pairs are gone when the group comes."""
     figures = []
     for peer in bench.peers:
-        with running(peer, bench.program, bench.both) as server, server.people() as people:
-            people.pairs(PAIRS, peer.at_once)
-            if any(name.startswith("group") for name in names):
-                people.group(LISTENERS, peer.at_once)
-            for name in names:
-                stretch, cpu = measured(server.pid, lambda name=name: LOADS[name](people, seconds))  # type: ignore[misc]
-                rate = stretch.delivered / stretch.seconds
-                figure = Figure(peer.name, name, cpu, rate, stretch.p50, stretch.p99, stretch.late_p99, stretch.busy)
-                print(f"# {chat_report.line(figure)}", file=sys.stderr, flush=True)
-                figures.append(figure)
+        with running(peer, bench.program, bench.both) as server:
+            for in_group in (False, True):
+                with server.people() as people:
+                    for name in (name for name in names if name.startswith("group") == in_group):
+                        if not people.count:
+                            people.group(LISTENERS, peer.at_once) if in_group else people.pairs(PAIRS, peer.at_once)
+                        figures.append(_figure(server, name, partial(LOADS[name], people, seconds)))
     return figures
+
+
+def _figure(server: Running, name: str, load: Callable[[], Stretch]) -> Figure:
+    stretch, cpu = measured(server.pid, load)
+    rate = stretch.delivered / stretch.seconds
+    figure = Figure(server.peer.name, name, cpu, rate, stretch.p50, stretch.p99, stretch.late_p99, stretch.busy)
+    print(f"# {chat_report.line(figure)}", file=sys.stderr, flush=True)
+    return figure
 
 
 def idle(bench: Bench, count: int) -> list[Idle]:

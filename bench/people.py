@@ -72,6 +72,7 @@ class People:
 
     def __init__(self, program: Path, protocol: str, port: int, core: int | None) -> None:
         """Start without anybody; `core` is the processor that this runs on."""
+        self.count = 0
         with on_core(core):
             self._process = subprocess.Popen(
                 [program, protocol, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
@@ -112,6 +113,7 @@ class People:
         answer = self._ask(command)
         if answer["people"] != expected:
             raise LoadError(f"{command}: only {answer['people']} of {expected} came ({answer['trouble']})")
+        self.count += expected
         return float(answer["seconds"])
 
     def _talk(self, command: str) -> Stretch:
