@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from tessenger.client import render
 from tessenger.client.channel import Channel, Ending
 from tessenger.client.files import FileProcess, Report
 from tessenger.client.identity import KnownServers
 from tessenger.client.link import Dialer
 from tessenger.client.offers import Transfers
+from tessenger.client.position import Positions
+from tessenger.client.preferences import Preferences
 from tessenger.client.reconnect import Patience
 from tessenger.client.session import Chat, Output
-from tessenger.client.sign_in import Address, Dialogue, sign_in
+from tessenger.client.sign_in import NOBODY, Address, Credentials, Dialogue, sign_in
 from tessenger.config import Config
 from tessenger.errors import ConnectionFailed, TessengerError
-from tessenger.wire.messages import Welcome
+from tessenger.wire.messages import AnyAnswer, Welcome
 from tessenger.wire.text import clean
 
 T = TypeVar("T")
@@ -43,6 +44,15 @@ class FrontEnd(Dialogue, Output, Protocol):
     async def converse(self, chat: Chat, connection: Channel, server: str) -> None:
         """Carry out what the person types until they leave or the session ends."""
 
+    def relay(self, answer: AnyAnswer, hand_on: Callable[[], None]) -> None:
+        """Let what came over the wire be handed on to the chat, having had a look at it."""
+
+    def farewell(self) -> None:
+        """The person has left: say the last word."""
+
+    def ended(self, text: str) -> None:
+        """The server has ended the session, with these words."""
+
     def finish(self) -> None:
         """Write out what is still held back."""
 
@@ -60,6 +70,7 @@ class Settings(Struct, frozen=True):
 
     config: Config
     advertise: Address | None = None
+    credentials: Credentials = NOBODY
 
     @property
     def server(self) -> str:
@@ -67,14 +78,14 @@ class Settings(Struct, frozen=True):
         return f"{self.config.client.host}:{self.config.client.port}"
 
 
-async def run(settings: Settings, front: FrontEnd, files: FileProcess) -> int:
+async def run(settings: Settings, front: FrontEnd, files: FileProcess, preferences: Preferences) -> int:
     """Run a whole session and return the exit status; raises `TessengerError`, `ConnectionRefusedError`."""
     client = settings.config.client
     known = KnownServers(Path(client.state_dir)) if client.tls else None
     dialer = Dialer(client.host, client.port, known, front.notice)
-    connection = Channel(dialer, front.patience, front.notice)
+    connection = Channel(dialer, front.patience, front.notice, front.relay)
     _report_bugs(connection)
-    session = _Session(settings, front, files, connection)
+    session = _Session(settings, front, files, connection, preferences)
     try:
         with _signals(session):
             await session.unless_stopped(connection.open())
@@ -84,24 +95,30 @@ async def run(settings: Settings, front: FrontEnd, files: FileProcess) -> int:
         connection.close()
         await files.stop()
         front.finish()
+        connection.tell_seen()  # what was still held back has been shown only now
 
 
 class _Session:
     """The phases of one run, each of which a signal may cut short."""
 
-    def __init__(self, settings: Settings, front: FrontEnd, files: FileProcess, connection: Channel) -> None:
+    def __init__(
+        self, settings: Settings, front: FrontEnd, files: FileProcess, connection: Channel, preferences: Preferences
+    ) -> None:
         self.connection = connection
         self.stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._settings = settings
         self._front = front
         self._files = files
+        self._preferences = preferences
         self._chat: Chat | None = None
 
     async def sign_in(self) -> Welcome:
         """Start the UDP process and ask the person who they are meanwhile."""
         udp = asyncio.ensure_future(self._start_files())
         try:
-            return await self.unless_stopped(sign_in(self.connection, self._front, udp))
+            positions = Positions(Path(self._settings.config.client.state_dir), self._settings.server)
+            known = self._settings.credentials
+            return await self.unless_stopped(sign_in(self.connection, self._front, udp, positions, known))
         except EOFError:
             raise ConnectionFailed("The input ended before anyone signed in.") from None
         finally:
@@ -111,11 +128,9 @@ class _Session:
         """Let the front end talk with the person until either of them or the server ends it; say the last word."""
         limit = self._settings.config.transfer.auto_accept_below
         transfers = Transfers(welcome.user, auto_accept_below=limit, asks=self._front.asks)
-        chat = Chat(self.connection, self._files, self._front, transfers, welcome.limits)
+        chat = Chat(self.connection, self._files, self._front, transfers, welcome.limits, self._preferences)
         self._chat = chat
         self._front.signed_in(welcome.user)
-        for line in (render.WELCOME, "", render.PROMPT):
-            self._front.say(line)
         try:
             chat.begin()
             conversation = self._front.converse(chat, self.connection, self._settings.server)
@@ -127,15 +142,15 @@ class _Session:
             raise
         finally:
             chat.end()
-        return self._last_word(self.connection.ended.result(), welcome.user)
+        return self._last_word(self.connection.ended.result())
 
-    def _last_word(self, ending: Ending, user: str) -> int:
+    def _last_word(self, ending: Ending) -> int:
         if ending.ok:
-            self._front.say(render.bye(user))
+            self._front.farewell()
             return 0
         if not ending.said:
             raise ConnectionFailed(ending.text)
-        self._front.say(clean(ending.text))
+        self._front.ended(clean(ending.text))
         return ConnectionFailed.exit_status
 
     async def unless_stopped(self, wanted: Awaitable[T]) -> T:

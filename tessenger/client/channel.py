@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -46,6 +47,9 @@ WINDOW = 256
 """Unanswered requests before `room` waits; the server allows 1,024."""
 
 Event = Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | Unread
+Relay = Callable[[AnyAnswer, Callable[[], None]], None]
+"""Gets what came, and what hands it on."""
+
 _T = TypeVar("_T")
 
 
@@ -60,13 +64,16 @@ class Ending(Struct, frozen=True):
 class Channel:
     """A session with the server. After a break it resumes by itself, for as long as `patience` lasts.
 
-    `fingerprint` is that of the server's key, "" without TLS.
+    `fingerprint` is that of the server's key, "" without TLS. `relay` sees what is handed on, as it came.
     """
 
-    def __init__(self, dialer: Dial, patience: Patience, on_notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, dialer: Dial, patience: Patience, on_notice: Callable[[str], None], relay: Relay | None = None
+    ) -> None:
         self._dialer = dialer
         self._patience = patience
         self._on_notice = on_notice
+        self._relay: Relay = relay or _hand_on
         self._on_event: Callable[[Event], None] | None = None
         self._early: list[Event] = []
         self._link: Link | None = None
@@ -82,6 +89,8 @@ class Channel:
         self.token = ""
         self.user = ""
         self.last_seq = 0
+        self.missed_until = 0
+        self.retry_at: float | None = None
         self.line_bytes = 65_536
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
@@ -98,7 +107,7 @@ class Channel:
         self._on_event = on_event
         early, self._early = self._early, []
         for event in early:
-            on_event(event)
+            self._relay(event, partial(on_event, event))
 
     # ---- requests ----
 
@@ -225,7 +234,7 @@ class Channel:
         if self._on_event is None:
             self._early.append(event)
         else:
-            self._on_event(event)
+            self._relay(event, partial(self._on_event, event))
 
     def _answered(self, re: int, answer: AnyAnswer) -> None:
         on_answer = self._unanswered.answered(re, answer)
@@ -234,9 +243,10 @@ class Channel:
         if isinstance(answer, Welcome):
             self.token, self.user = answer.token, answer.user
             self.line_bytes = answer.limits.line_bytes
+            self.missed_until = answer.seq
         if isinstance(answer, Bye):
             self._finish(Ending("", ok=True))
-        on_answer(answer)
+        self._relay(answer, partial(on_answer, answer))
         self._unanswered.changed()
         self._flow()
 
@@ -287,13 +297,16 @@ class Channel:
         """Reconnect and take the session up again, or end it with what ended the connection."""
         self._on_notice(f"{ending.text} Connecting again ...")
         try:
-            await retry(self._attempt, self._patience)
+            await retry(self._attempt, self._patience, self._waits)
         except TimeoutError:
             self._finish(ending)
         except ConnectionFailed as error:
             self._finish(Ending(str(error), said=isinstance(error, Refused)))
         else:
             self._on_notice("Connected again.")
+
+    def _waits(self, until: float | None) -> None:
+        self.retry_at = until
 
     async def _attempt(self) -> None:
         before = self._position.seq if self._position is not None else 0  # of an earlier run of this program
@@ -304,6 +317,10 @@ class Channel:
         self._link = link
         self._keep_alive.start()
         self._flow()
+
+
+def _hand_on(answer: AnyAnswer, hand_on: Callable[[], None]) -> None:
+    hand_on()
 
 
 def _ignore_pong(answer: AnyAnswer) -> None:

@@ -24,6 +24,8 @@ class Kind(Enum):
     CONVERSATION = "conversation"  # a user or a group
     SPAN = "span"  # how far back
     COMMAND = "command"
+    SETTING = "setting"
+    VALUE = "value"  # of a setting
 
 
 class Argument(Struct, frozen=True):
@@ -101,6 +103,21 @@ COMMANDS: tuple[Command, ...] = (
     Command("accept", (_NUMBER,), "Take a file that was offered to you."),
     Command("reject", (_NUMBER,), "Refuse a file that was offered to you."),
     Command("cancel", (_NUMBER,), "Give a transfer up, from either side."),
+    Command(
+        "talk",
+        (Argument("USER|GROUP", Kind.CONVERSATION, optional=True),),
+        "Talk to someone or in a group: plain lines go there, commands need their slash. Alone: back to commands.",
+    ),
+    Command(
+        "set",
+        (Argument("NAME", Kind.SETTING, optional=True), Argument("VALUE", Kind.VALUE, optional=True)),
+        "Show the settings, or change one for good.",
+    ),
+    Command(
+        "notify",
+        (Argument("off|private|mentions|all", Kind.VALUE, optional=True),),
+        "Show or change what calls your attention: nothing, private messages, also mentions of you, or every message.",
+    ),
     Command("help", (Argument("COMMAND", Kind.COMMAND, optional=True),), "Show all commands, or how to use one."),
 )
 BY_NAME = {command.name: command for command in COMMANDS}

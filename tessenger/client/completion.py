@@ -7,8 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tessenger.client.commands import BY_NAME, COMMANDS, Argument, Command, Kind
+from tessenger.client.preferences import ABOUT, values_of
+from tessenger.wire.names import key
 
 ListDirectory = Callable[[str], Iterable[tuple[str, bool]]]
 """Names in a directory (a path as typed, "" for the current one), each with whether it is a directory."""
@@ -29,11 +32,18 @@ class Known(Struct, frozen=True):
     users: Sequence[str] = ()
     groups: Sequence[str] = ()
     transfers: Sequence[str] = ()
+    recent: Sequence[str] = ()
 
 
-def suggest(before: str, known: Known, list_directory: ListDirectory) -> list[Suggestion]:
-    """Return what could stand at the cursor, given the text before it."""
+def suggest(before: str, known: Known, list_directory: ListDirectory, *, talking: bool = False) -> list[Suggestion]:
+    """Return what could stand at the cursor, given the text before it.
+
+    `talking`: in a conversation, where a line without a slash is a text, in which people's names are completed.
+    """
     before = before.lstrip()
+    if talking and not before.startswith("/"):
+        typed = before.rpartition(" ")[2].rpartition("\n")[2]
+        return _names(typed, known.users) if typed else []
     word = before.split(maxsplit=1)[0] if before else ""
     if before == word:
         return _commands(word)
@@ -46,13 +56,18 @@ def suggest(before: str, known: Known, list_directory: ListDirectory) -> list[Su
         return []
     match argument.kind:
         case Kind.USER:
-            return _names(typed, known.users)
+            return _names(typed, _once(known.users, known.recent))
         case Kind.GROUP:
             return _names(typed, known.groups)
         case Kind.NUMBER:
             return _names(typed, known.transfers)
         case Kind.CONVERSATION:
-            return _names(typed, [*known.users, *known.groups])
+            return _names(typed, _once(known.users, known.groups, known.recent))
+        case Kind.SETTING:
+            return [replace(suggestion, about=ABOUT[suggestion.shown]) for suggestion in _names(typed, list(ABOUT))]
+        case Kind.VALUE:
+            name = rest.split(maxsplit=1)[0] if command.name == "set" else command.name
+            return _names(typed, values_of(name))
         case Kind.COMMAND:
             return _names(typed, [command.name for command in COMMANDS])
         case Kind.FILE:
@@ -61,9 +76,12 @@ def suggest(before: str, known: Known, list_directory: ListDirectory) -> list[Su
             return []
 
 
-def wants_names(before: str) -> bool:
+def wants_names(before: str, *, talking: bool = False) -> bool:
     """Tell whether users or groups could stand at the cursor, so that it is worth asking who there is."""
-    word, _, rest = before.lstrip().partition(" ")
+    before = before.lstrip()
+    if talking and not before.startswith("/"):
+        return not before[-1:].isspace()
+    word, _, rest = before.partition(" ")
     command = BY_NAME.get(word.removeprefix("/").lower())
     argument = _argument(command, rest.lstrip())[0] if command else None
     return argument is not None and argument.kind in (Kind.USER, Kind.GROUP, Kind.CONVERSATION)
@@ -89,6 +107,11 @@ def _commands(word: str) -> list[Suggestion]:
         Suggestion(f"{slash}{command.name}{' ' * bool(command.arguments)}", len(word), f"/{command.name}", command.help)
         for command in found
     ]
+
+
+def _once(*lists: Sequence[str]) -> list[str]:
+    """Return these names in order, each once."""
+    return list({key(name): name for names in lists for name in names}.values())
 
 
 def _names(typed: str, names: Sequence[str]) -> list[Suggestion]:

@@ -48,14 +48,18 @@ def delays(chance: Callable[[], float]) -> Iterator[float]:
         delay = min(LONGEST_SECONDS, delay * 2)
 
 
-async def retry(attempt: Callable[[], Awaitable[None]], patience: Patience) -> None:
-    """Try until an attempt succeeds.
+async def retry(
+    attempt: Callable[[], Awaitable[None]], patience: Patience, on_wait: Callable[[float | None], None]
+) -> None:
+    """Try until an attempt succeeds. `on_wait` gets the loop's time of the next attempt, None while one is under way.
 
     Raises `TimeoutError` when the patience has run out, `IdentityChanged` or `Refused` when trying again is no use.
     """
     async with asyncio.timeout(None if math.isinf(patience.seconds) else patience.seconds):
         for delay in delays(random.random):
+            on_wait(asyncio.get_running_loop().time() + delay)
             await asyncio.sleep(delay)
+            on_wait(None)
             try:
                 await attempt()
             except (IdentityChanged, Refused):

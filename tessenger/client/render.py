@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tessenger.wire.messages import Denied, Error, GroupMessage, Message, Sent, Unread, UserLine
 from tessenger.wire.text import clean, clean_line
-from tessenger.wire.times import local_time
+from tessenger.wire.times import local_clock, local_time
 
 CONNECTION_REFUSED = "Connection refused!"
 PLEASE_LOGIN = "Please login"
@@ -23,19 +23,18 @@ PROMPT = (
 )
 
 
-def message(event: Message) -> str:
-    """A private message."""
-    return f"{local_time(event.at)}, {clean_line(event.sender)}: {clean(event.text)}"
+def heading(event: Message | GroupMessage, reader: str, *, short: bool = False) -> list[str]:
+    """What stands before a message's text: time, group, author; of a private one of `reader`'s own also to whom."""
+    time = local_clock(event.at) if short else local_time(event.at)
+    sender = clean_line(event.sender)
+    if isinstance(event, GroupMessage):
+        return [time, clean_line(event.group), sender]
+    return [time, f"{sender} to {clean_line(event.to)}" if event.to and event.sender == reader else sender]
 
 
-def group_message(event: GroupMessage) -> str:
-    """A message in a group."""
-    return f"{local_time(event.at)}, {clean_line(event.group)}, {clean_line(event.sender)}: {clean(event.text)}"
-
-
-def heard(event: Message | GroupMessage) -> str:
-    """A message as it comes."""
-    return group_message(event) if isinstance(event, GroupMessage) else message(event)
+def message(event: Message | GroupMessage, reader: str = "") -> str:
+    """A message as `reader` sees it."""
+    return f"{', '.join(heading(event, reader))}: {clean(event.text)}"
 
 
 def message_sent(to: str, answer: Sent) -> str:
@@ -47,13 +46,6 @@ def message_sent(to: str, answer: Sent) -> str:
 def group_message_sent(answer: Sent) -> str:
     """A message to a group is in the journal."""
     return f"Group chat message sent at:{local_time(answer.at)}"
-
-
-def said(event: Message | GroupMessage, reader: str) -> str:
-    """A message of a history, as it was shown to `reader`; one of their own also says to whom it went."""
-    if isinstance(event, GroupMessage) or event.sender != reader:
-        return heard(event)
-    return f"{local_time(event.at)}, {clean_line(event.sender)} to {clean_line(event.to)}: {clean(event.text)}"
 
 
 def unread(event: Unread) -> str:

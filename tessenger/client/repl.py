@@ -6,44 +6,40 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion, get_common_complete_suffix
-from prompt_toolkit.document import Document
-from prompt_toolkit.enums import DEFAULT_BUFFER
-from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import DummyHistory, History
 from prompt_toolkit.input import Input, create_input
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.output import Output, create_output
 from prompt_toolkit.utils import get_cwidth
 
 from tessenger.client import render
 from tessenger.client.app import Stopped
 from tessenger.client.channel import Channel
-from tessenger.client.commands import Call, parse
-from tessenger.client.completion import Known, suggest, wants_names
+from tessenger.client.colours import Depth, Painter, depth_of
 from tessenger.client.history import BoundedHistory, history_path
+from tessenger.client.line_editor import Hands, LineEditor, TerminalOutput, open_terminal
+from tessenger.client.look import Look
+from tessenger.client.notifications import Notifier, desktop_program
+from tessenger.client.people import People
+from tessenger.client.preferences import Preferences
 from tessenger.client.reconnect import FOREVER
 from tessenger.client.screen import Screen
-from tessenger.client.session import Chat, KnownNames
-from tessenger.client.toolbar import toolbar
-from tessenger.config import ClientSection
-from tessenger.errors import ConnectionFailed
-from tessenger.wire.messages import GroupMessage, Message, Unread
-from tessenger.wire.text import clean, clean_line
+from tessenger.client.session import Chat
+from tessenger.client.tab import ChatCompleter
+from tessenger.client.toolbar import Standing, toolbar
+from tessenger.wire.messages import AnyAnswer, GroupMessage, Message, Unread
 
-NAMES_SECONDS = 5.0
-"""How long the names that are completed count as fresh."""
+LEAVE_SECONDS = 5.0
+"""How long leaving waits for the answers to what was typed before."""
 
-NAMES_WAIT_SECONDS = 1.0
-"""How long Tab waits for fresh ones."""
+COUNT_SECONDS = 1.0
+"""How often a time on the toolbar is counted down."""
 
 LEAVE_HINT = "Press Ctrl-C again or Ctrl-D to sign out and leave."
+PASTE_HINT = "This is one message of {} lines. Enter sends it, Ctrl-C clears it."
 
 
 class Repl:
@@ -55,46 +51,86 @@ class Repl:
     asks = True
     patience = FOREVER
 
-    def __init__(self, settings: ClientSection, terminal_in: Input, terminal_out: Output, *, dim: bool) -> None:
-        self._settings = settings
+    def __init__(
+        self, preferences: Preferences, terminal_in: Input, terminal_out: TerminalOutput, depth: Depth, *, unicode: bool
+    ) -> None:
+        self._preferences = preferences
         self._input = terminal_in
         self._output = terminal_out
-        self._dim = ("\x1b[2m", "\x1b[0m") if dim else ("", "")
+        self._depth = depth
+        self._unicode = unicode
         self._screen = Screen(terminal_out)
-        self._session: PromptSession[str] | None = None
-        self._leave_armed = False
+        self._look = self._looking("")
+        self._notifier = Notifier(self._ring, desktop_program())
+        self._editor: LineEditor | None = None
+        self._chat: Chat | None = None
         self._user = ""
+        self._leave_armed = False
+        self._asked_about = ""
 
     # ---- the dialogue and the chat's output ----
 
     def say(self, text: str) -> None:
         """Show a line."""
-        self._screen.add(clean(text))
+        self._screen.add(self._look.answer(text, self._columns))
 
     def show(self, text: str) -> None:
         """Show an answer or an event."""
-        self._screen.add(clean(text))
+        self._screen.add(self._look.answer(text, self._columns))
 
-    def message(self, event: Message | GroupMessage) -> None:
-        """Show a message that came."""
-        self.show(render.heard(event))
+    def refuse(self, text: str) -> None:
+        """Show why something was not done."""
+        self._screen.add(self._look.refusal(text, self._columns))
+
+    def once_shown(self, then: Callable[[], None]) -> None:
+        """Call `then` when everything so far is on the screen."""
+        self._screen.once_written(then)
+
+    def message(self, event: Message | GroupMessage, *, missed: bool) -> None:
+        """Show a message that came, and call attention to it unless it is an old one."""
+        self._screen.add(self._look.message(event, self._columns, self._current))
+        if not missed:
+            self._notifier.about(event, self._preferences.values, mentioned=self._look.mentions(event))
+        self.changed()
 
     def unread(self, event: Unread) -> None:
         """Show what stands above the messages of an absence."""
-        self.show(render.unread(event))
+        self._screen.add(self._look.unread(event, self._columns))
 
     def look_back(self, events: Sequence[Message | GroupMessage]) -> None:
         """Show old messages."""
-        self.show("\n".join(render.said(event, self._user) for event in events))
+        self._screen.add(self._look.messages(events, self._columns, self._current))
 
     def notice(self, text: str) -> None:
         """Mention something, dimmed."""
-        self._screen.add(f"{self._dim[0]}{clean_line(text)}{self._dim[1]}")
+        self._screen.add(self._look.notice(text, self._columns))
 
     def changed(self) -> None:
-        """Draw the toolbar again."""
-        if self._session is not None:
-            self._session.app.invalidate()
+        """Draw the toolbar again, and everything with the settings that hold now."""
+        self._look.short = self._preferences.values.times == "short"
+        self._look.painter = self._painter()
+        if self._editor is not None:
+            self._editor.adjust()
+
+    def signed_in(self, user: str) -> None:
+        """Greet whoever is at the keyboard."""
+        self._user = user
+        self._look = self._looking(user)
+        self._look.begin(time.time_ns() // 1_000_000)
+        for line in (render.WELCOME, "", render.PROMPT):
+            self.say(line)
+
+    def relay(self, answer: AnyAnswer, hand_on: Callable[[], None]) -> None:
+        """Only words are shown here."""
+        hand_on()
+
+    def farewell(self) -> None:
+        """Say that the person has left."""
+        self.say(render.bye(self._user))
+
+    def ended(self, text: str) -> None:
+        """Say what the server said when it ended the session."""
+        self.say(text)
 
     async def ask(self, prompt: str, *, secret: bool) -> str:
         """Ask for a name or a password; neither is kept in any history."""
@@ -108,163 +144,138 @@ class Repl:
         except KeyboardInterrupt:
             raise Stopped(signal.SIGINT) from None
 
-    def signed_in(self, user: str) -> None:
-        """Remember who is at the keyboard."""
-        self._user = user
-
     async def converse(self, chat: Chat, connection: Channel, server: str) -> None:
         """Read lines and carry them out in order, until the person leaves; the session's end cancels this."""
         self._screen.flush()
-        session = self._prompt_session(chat, connection, server, self._user)
-        self._session = session
-        self._screen.prompt_in(session.app)
-        lines: asyncio.Queue[str] = asyncio.Queue()
-        worker = asyncio.ensure_future(_carry_out(chat, lines))
-        worker.add_done_callback(_raise_a_bug)
+        self._chat = chat
+        lines: asyncio.Queue[str | None] = asyncio.Queue()
+        people = People(chat, connection, self.changed)
+        hands = Hands(
+            may_enter=self._may_enter,
+            entered=lambda line: self._entered(line, lines),
+            interrupted=self._interrupted,
+            prompt=lambda: f"{self._current}> ",
+            toolbar=lambda: self._toolbar(chat, connection, server, people),
+        )
+        completer = ChatCompleter(chat, people)
+        editor = LineEditor(self._input, self._output, self._history(), completer, self._preferences, hands)
+        editor.on_typed(self._typed)
+        self._editor = editor
+        self._screen.prompt_in(editor.app)
+        typing = asyncio.ensure_future(editor.run())
+        carrying = asyncio.ensure_future(_carry_out(chat, lines))
+        background = [asyncio.ensure_future(people.poll()), asyncio.ensure_future(self._count_down(connection))]
         try:
-            with contextlib.suppress(EOFError):  # Ctrl-D, or Ctrl-C twice
-                while True:
-                    line = await session.prompt_async(handle_sigint=False, set_exception_handler=False)
-                    self._leave_armed = False
-                    lines.put_nowait(line)
-                    if _leaves(line):
-                        await lines.join()
-                        return
-            await lines.join()
+            await asyncio.wait({typing, carrying, *background}, return_when=asyncio.FIRST_COMPLETED)
+            if typing.done():  # Ctrl-D, or Ctrl-C twice
+                lines.put_nowait(None)
+                await asyncio.wait({carrying}, timeout=LEAVE_SECONDS)
         finally:
-            self._session = None
-            worker.cancel()
+            self._editor = None
+            self._notifier.close()
+            await _end([typing, carrying, *background])
 
     def finish(self) -> None:
         """Write what still waits."""
         self._screen.flush()
 
-    # ---- the line editor ----
+    # ---- keys ----
 
-    def _prompt_session(self, chat: Chat, connection: Channel, server: str, user: str) -> PromptSession[str]:
-        def bottom() -> str:
-            return toolbar(user, server, connection.state, chat.transfers, self._output.get_size().columns, get_cwidth)
+    def _may_enter(self, text: str) -> bool:
+        """Ask once about a text of many lines; the same text entered again is the answer."""
+        count, limit = text.count("\n") + 1, self._preferences.values.paste_lines
+        if not limit or count <= limit or text == self._asked_about:
+            return True
+        self._asked_about = text
+        self.notice(PASTE_HINT.format(count))
+        return False
 
-        path = history_path(Path(self._settings.state_dir), user)
-        history: History = BoundedHistory(path, self._settings.history_lines) if path else DummyHistory()
-        completer = ChatCompleter(chat)
-        session: PromptSession[str] = PromptSession(
-            message=[("class:prompt", "> ")],
-            history=history,
-            completer=completer,
-            complete_while_typing=False,
-            reserve_space_for_menu=4,
-            bottom_toolbar=bottom,
-            key_bindings=self._keys(completer),
-            enable_suspend=True,
-            input=self._input,
-            output=self._output,
-        )
-        session.default_buffer.on_text_changed += lambda _: self._disarm()
-        return session
+    def _entered(self, line: str, lines: asyncio.Queue[str | None]) -> None:
+        self._screen.add(self._look.echo(f"{self._current}> ", line))
+        self._leave_armed = False
+        self._asked_about = ""
+        lines.put_nowait(line)
 
-    def _keys(self, completer: ChatCompleter) -> KeyBindings:
-        keys = KeyBindings()
+    def _interrupted(self) -> bool:
+        """Ctrl-C on an empty line: give an upload up, or warn, or leave."""
+        if self._leave_armed:
+            return True
+        if self._chat is None or not self._chat.cancel_foreground():
+            self._leave_armed = True
+            self.notice(LEAVE_HINT)
+        return False
 
-        @keys.add("c-c", filter=has_focus(DEFAULT_BUFFER))
-        def _(event: KeyPressEvent) -> None:
-            if event.current_buffer.text:
-                event.current_buffer.reset()
-            elif self._leave_armed:
-                event.app.exit(exception=EOFError())
-            else:
-                self._leave_armed = True
-                self.notice(LEAVE_HINT)
-
-        @keys.add("tab", filter=has_focus(DEFAULT_BUFFER))
-        def _(event: KeyPressEvent) -> None:
-            complete(event.current_buffer, completer)
-
-        return keys
-
-    def _disarm(self) -> None:
+    def _typed(self) -> None:
         self._leave_armed = False
 
+    # ---- what the person sees ----
 
-class ChatCompleter(Completer):
-    """`completion.suggest` behind the Tab key, with names that are asked for when they are needed."""
+    @property
+    def _columns(self) -> int:
+        return self._output.get_size().columns
 
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
-        self._names = KnownNames()
-        self._fresh_until = 0.0
+    @property
+    def _current(self) -> str:
+        return self._chat.conversation.name if self._chat is not None else ""
 
-    def has_to_ask(self, document: Document) -> bool:
-        """Tell whether names could stand at the cursor that are not fresh."""
-        stale = asyncio.get_running_loop().time() >= self._fresh_until
-        return stale and wants_names(document.text_before_cursor)
+    def _painter(self) -> Painter:
+        return Painter(self._depth if self._preferences.values.colours else Depth.NOTHING)
 
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:
-        """Suggest from what is known."""
-        offers = [str(t.number) for t in self._chat.transfers if not t.ended]
-        known = Known(self._names.users, self._names.groups, offers)
-        for suggestion in suggest(document.text_before_cursor, known, list_directory):
-            yield Completion(
-                suggestion.text, -suggestion.replaced, display=suggestion.shown, display_meta=suggestion.about
-            )
+    def _looking(self, user: str) -> Look:
+        short = self._preferences.values.times == "short"
+        return Look(user, self._painter(), columns_of, rule="─" if self._unicode else "-", short=short)
 
-    async def get_completions_async(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> AsyncGenerator[Completion, None]:
-        """Ask for names first, where they could stand and are not fresh."""
-        if self.has_to_ask(document):
-            with contextlib.suppress(TimeoutError, ConnectionFailed):  # then those of before have to do
-                async with asyncio.timeout(NAMES_WAIT_SECONDS):
-                    self._names = await self._chat.names()
-                self._fresh_until = asyncio.get_running_loop().time() + NAMES_SECONDS
-        for completion in self.get_completions(document, complete_event):
-            yield completion
+    def _ring(self) -> None:
+        self._output.bell()
+        self._output.flush()
 
+    def _history(self) -> History:
+        values = self._preferences.values
+        path = history_path(Path(values.state_dir), self._user)
+        return BoundedHistory(path, values.history_lines) if path else DummyHistory()
 
-def list_directory(folder: str) -> Iterable[tuple[str, bool]]:
-    """Return what is in a directory; nothing where it cannot be read."""
-    try:
-        with os.scandir(os.path.expanduser(folder) or ".") as entries:  # noqa: PTH111 - no `Path`: speed in large folders
-            return [(entry.name, entry.is_dir()) for entry in entries]
-    except OSError:
-        return []
+    def _toolbar(self, chat: Chat, connection: Channel, server: str, people: People) -> str:
+        now = asyncio.get_running_loop().time()
+        wait = connection.retry_at - now if connection.retry_at is not None else None
+        standing = Standing(
+            self._user, server, connection.state, wait, people.online, chat.conversation.unread, self._unicode
+        )
+        return toolbar(standing, chat.transfers, self._columns, columns_of)
+
+    async def _count_down(self, connection: Channel) -> None:
+        """Draw the toolbar anew while a time on it changes by itself."""
+        while True:
+            await asyncio.sleep(COUNT_SECONDS)
+            if connection.state != "connected":
+                self.changed()
 
 
-def complete(buffer: Buffer, completer: ChatCompleter) -> None:
-    """Carry Tab out at once wherever that is possible, so that an Enter typed right behind it finds the whole word."""
-    if buffer.complete_state:
-        buffer.complete_next()
-    elif completer.has_to_ask(buffer.document):
-        buffer.start_completion(insert_common_part=True)
-    else:
-        completions = list(completer.get_completions(buffer.document, CompleteEvent(completion_requested=True)))
-        if len(completions) == 1:
-            buffer.apply_completion(completions[0])
-        elif completions:
-            buffer.insert_text(get_common_complete_suffix(buffer.document, completions))
-            buffer.start_completion()
+def columns_of(text: str) -> int:
+    """Return how many columns a text takes; a character that asks for its colour picture takes two."""
+    return get_cwidth(text) + text.count("\ufe0f")
 
 
-async def _carry_out(chat: Chat, lines: asyncio.Queue[str]) -> None:
-    while True:
-        line = await lines.get()
-        try:
-            await chat.execute(line)
-        finally:
-            lines.task_done()
+async def _carry_out(chat: Chat, lines: asyncio.Queue[str | None]) -> None:
+    """Carry out line by line until one of them leaves, or there are no more."""
+    while (line := await lines.get()) is not None:
+        await chat.execute(line)
+        if chat.leaving:
+            return
 
 
-def _raise_a_bug(worker: asyncio.Task[None]) -> None:
-    """Hand an exception that nobody waits for to the event loop's handler, which ends the session with it."""
-    if not worker.cancelled():
-        worker.result()
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel what still runs, and let a fault in what does not be heard."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            with contextlib.suppress(EOFError):
+                task.result()
 
 
-def _leaves(line: str) -> bool:
-    call = parse(line)
-    return isinstance(call, Call) and call.command.name == "logout"
-
-
-def in_terminal(settings: ClientSection) -> Repl:
-    """Return the front end for this process's terminal."""
-    return Repl(settings, create_input(), create_output(sys.stdout), dim="NO_COLOR" not in os.environ)
+def in_terminal(preferences: Preferences, encoding: str) -> Repl:
+    """Return the front end for this process's terminal; `encoding` is that of its locale."""
+    output = open_terminal(os.environ)
+    unicode = encoding.lower().replace("-", "").startswith("utf")
+    return Repl(preferences, create_input(), output, depth_of(os.environ), unicode=unicode)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.output import Output
@@ -24,7 +25,7 @@ class Screen:
     def __init__(self, output: Output) -> None:
         self._output = output
         self._app: Application[str] | None = None
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[str | Callable[[], None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def prompt_in(self, app: Application[str]) -> None:
@@ -36,6 +37,13 @@ class Screen:
         self._waiting.extend(text.split("\n"))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def once_written(self, then: Callable[[], None]) -> None:
+        """Call `then` when everything that was added so far is written."""
+        if self._waiting:
+            self._waiting.append(then)
+        else:
+            then()
 
     def flush(self) -> None:
         """Write everything that waits now, in order."""
@@ -49,22 +57,32 @@ class Screen:
         if self._waiting:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
 
-    def _next_text(self) -> str:
+    def _next_text(self) -> tuple[str, list[Callable[[], None]]]:
+        """Return what to write in one piece, and whom to tell of it."""
         lines: list[str] = []
+        told: list[Callable[[], None]] = []
         length = 0
-        while self._waiting and len(lines) < LINES_A_FLUSH and length < CHARACTERS_A_FLUSH:
-            lines.append(self._waiting.popleft())
-            length += len(lines[-1])
-        return "".join(f"{line}\r\n" for line in lines)
+        while self._waiting:
+            following = self._waiting[0]
+            if not isinstance(following, str):
+                told.append(following)
+            elif len(lines) < LINES_A_FLUSH and length < CHARACTERS_A_FLUSH:
+                lines.append(following)
+                length += len(following)
+            else:
+                break
+            self._waiting.popleft()
+        return "".join(f"{line}\r\n" for line in lines), told
 
     def _write_some(self) -> None:
-        text = self._next_text()
+        text, told = self._next_text()
         app = self._app if self._app is not None and self._app.is_running else None
         if app is not None:
             app.renderer.erase()
         self._output.enable_autowrap()
         self._output.write_raw(text)
         self._output.flush()
+        for then in told:
+            then()
         if app is not None:
-            app.renderer.request_absolute_cursor_position()
             app.invalidate()

@@ -18,11 +18,13 @@ from msgspec import Struct
 from tessenger.chat.words import EMPTY_TEXT, TEXT_TOO_LONG
 from tessenger.client import render
 from tessenger.client.channel import Channel, Event
-from tessenger.client.commands import Call, Kind, Mistake, help_text, parse
+from tessenger.client.commands import Call, Kind, Mistake, help_text
+from tessenger.client.conversation import Conversation
 from tessenger.client.files import FileProcess, ProcessDied, Report
 from tessenger.client.local_files import absolute, files_in, is_folder, unreadable
 from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked
 from tessenger.client.offers import Ask, Effects, Note, Show, Tell, Transfers
+from tessenger.client.preferences import Preferences
 from tessenger.client.transfer import describe
 from tessenger.wire.messages import (
     ActiveUser,
@@ -47,6 +49,7 @@ from tessenger.wire.messages import (
     Unread,
     UserLine,
 )
+from tessenger.wire.names import key
 from tessenger.wire.text import clean_line
 
 A = TypeVar("A", bound=Answer)
@@ -64,8 +67,11 @@ class Output(Protocol):
     def show(self, text: str) -> None:
         """Show an answer or an event, one line or several."""
 
-    def message(self, event: Message | GroupMessage) -> None:
-        """Show a message that came."""
+    def refuse(self, text: str) -> None:
+        """Show why something that was asked for is not done."""
+
+    def message(self, event: Message | GroupMessage, *, missed: bool) -> None:
+        """Show a message that came; `missed`: one of a time when nobody was connected here."""
 
     def unread(self, event: Unread) -> None:
         """Say how many messages of an absence come next."""
@@ -79,6 +85,9 @@ class Output(Protocol):
     def changed(self) -> None:
         """A transfer has moved on."""
 
+    def once_shown(self, then: Callable[[], None]) -> None:
+        """Call `then` when everything so far is where people see it, or other programs read it."""
+
 
 class KnownNames(Struct, frozen=True):
     """What can be completed: who is online, which groups there are."""
@@ -91,9 +100,12 @@ class Chat:
     """A signed-in session."""
 
     def __init__(
-        self, connection: Channel, files: FileProcess, output: Output, transfers: Transfers, limits: Limits
-    ) -> None:
+        self, connection: Channel, files: FileProcess, output: Output, transfers: Transfers, limits: Limits,
+        preferences: Preferences,
+    ) -> None:  # fmt: skip
         self.transfers = transfers
+        self.conversation = Conversation()
+        self._preferences = preferences
         self._connection = connection
         self._files = files
         self._output = output
@@ -117,6 +129,9 @@ class Chat:
             "accept": lambda number: self._apply(self.transfers.accept(int(number))),
             "reject": lambda number: self._apply(self.transfers.reject(int(number))),
             "cancel": lambda number: self._apply(self.transfers.cancel(int(number))),
+            "talk": self._talk,
+            "set": self._set,
+            "notify": lambda *words: self._set("notify", *words),
             "help": lambda name=None: self._output.show(help_text(name)),
         }
 
@@ -130,6 +145,11 @@ class Chat:
         if self._timer is not None:
             self._timer.cancel()
 
+    @property
+    def leaving(self) -> bool:
+        """Whether the person has said that they leave."""
+        return self._leaving
+
     # ---- what the person types ----
 
     async def execute(self, line: str) -> None:
@@ -137,13 +157,14 @@ class Chat:
 
         Requests go out without waiting for answers, as these come in order; what is answered here waits for them.
         """
-        call = parse(line)
+        call = self.conversation.read(line)
+        self.conversation.seen("")
         if call is None:
             return
         mistake = call if isinstance(call, Mistake) else self._over_limit(call)
         if mistake is not None:
             await self.settled()
-            self._output.show(mistake.text)
+            self._output.refuse(mistake.text)
             return
         assert isinstance(call, Call)
         if call.command.pipelined:
@@ -180,11 +201,22 @@ class Chat:
         if not self._connection.ended.done():
             self._connection.abandon(f"The server did not answer the logout within {LOGOUT_SECONDS:g} seconds.")
 
+    def cancel_foreground(self) -> bool:
+        """Give up the newest of one's own uploads, if there is one; tell whether there was."""
+        mine = [t.number for t in self.transfers if t.outgoing and not t.ended]
+        if mine:
+            self._apply(self.transfers.cancel(mine[-1]))
+        return bool(mine)
+
     async def names(self) -> KnownNames:
         """Ask the server for the names that can be completed."""
+        done: asyncio.Future[KnownNames] = self._loop.create_future()
+        self._ask_names(lambda names: None if done.done() else done.set_result(names))
+        return await self._connection.unless_ended(done)
+
+    def _ask_names(self, on_names: Callable[[KnownNames], None]) -> None:
         users: list[str] = []
         groups: list[str] = []
-        done: asyncio.Future[KnownNames] = self._loop.create_future()
 
         def answered(answer: AnyAnswer) -> None:
             if isinstance(answer, NamesAnswer):
@@ -192,11 +224,9 @@ class Chat:
                 groups.extend(answer.groups)
                 if answer.more:
                     return
-            if not done.done():
-                done.set_result(KnownNames(tuple(users), tuple(groups)))
+            on_names(KnownNames(tuple(users), tuple(groups)))
 
         self._connection.request(Names(0), answered)
-        return await self._connection.unless_ended(done)
 
     def _over_limit(self, call: Call) -> Mistake | None:
         for argument, value in zip(call.command.arguments, call.values, strict=False):
@@ -210,10 +240,33 @@ class Chat:
 
     # ---- commands ----
 
+    def _talk(self, name: str = "") -> None:
+        if not name:
+            self.conversation.talk("", group=False)
+            self._output.changed()
+            return
+
+        def answered(names: KnownNames) -> None:
+            group = next((known for known in names.groups if key(known) == key(name)), "")
+            user = next((known for known in names.users if key(known) == key(name)), name)
+            self.conversation.talk(group or user, group=bool(group))
+            self._output.notice(f"You talk {'in' if group else 'to'} {clean_line(group or user)} now; /talk ends that.")
+            if not group and user not in names.users:
+                self._output.notice(f"{clean_line(name)} is not online now.")
+            self._output.changed()
+
+        self._ask_names(answered)
+
+    def _set(self, *words: str) -> None:
+        self._output.show(self._preferences.command(*words))
+        self._output.changed()
+
     def _msgto(self, to: str, text: str) -> None:
+        self.conversation.seen(to)
         self._ask(MsgTo(0, to, text), self._on(Sent, partial(render.message_sent, to)))
 
     def _groupmsg(self, group: str, text: str) -> None:
+        self.conversation.seen(group)
         self._ask(GroupMsg(0, group, text), self._on(Sent, render.group_message_sent))
 
     def _activeuser(self) -> None:
@@ -236,7 +289,7 @@ class Chat:
     def _history(self, *words: str) -> None:
         wanted = asked(words, time.time_ns() // 1_000_000)
         if wanted is None:
-            self._output.show(NO_SPAN.format(clean_line(words[-1])))
+            self._output.refuse(NO_SPAN.format(clean_line(words[-1])))
             return
 
         def done(found: list[Message | GroupMessage]) -> None:
@@ -257,7 +310,7 @@ class Chat:
         full = absolute(path)
         problem = unreadable(full, path)
         if problem:
-            self._output.show(problem)
+            self._output.refuse(problem)
         else:
             self._offer(to, full, full.name)
 
@@ -267,11 +320,11 @@ class Chat:
             whole_folder = is_folder(full, path)
             problem = "" if whole_folder else unreadable(full, path)
             if problem:
-                self._output.show(problem)
+                self._output.refuse(problem)
                 continue
             files = list(files_in(full)) if whole_folder else [(full, full.name)]
             if not files:
-                self._output.show(f"There is no file in {clean_line(path)}.")
+                self._output.refuse(f"There is no file in {clean_line(path)}.")
             for file, name in files:
                 self._offer(to, file, name)
 
@@ -295,12 +348,12 @@ class Chat:
 
         def answered(answer: AnyAnswer) -> None:
             if isinstance(answer, Error):
-                self._output.show(render.error(answer))
+                self._output.refuse(render.error(answer))
             else:
                 on_answer(answer)
 
         if not self._connection.fits(request):
-            self._output.show(f"This is too long for one line to the server ({self._limits.line_bytes} bytes).")
+            self._output.refuse(f"This is too long for one line to the server ({self._limits.line_bytes} bytes).")
             return
         self._connection.request(request, answered)
 
@@ -313,10 +366,11 @@ class Chat:
                 self._output.unread(event)
                 return
             case Message() | GroupMessage():
-                self._output.message(event)
+                self.conversation.came(event)
+                self._output.message(event, missed=event.seq <= self._connection.missed_until)
             case _:
                 self._apply(self.transfers.event(event, self._loop.time()))
-        self._connection.shown(event.seq)
+        self._output.once_shown(partial(self._connection.shown, event.seq))
 
     def on_report(self, report: Report) -> None:
         """The UDP process has something to say."""

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tessenger.wire.messages import (
+    Answer,
+    AnyRequest,
     Cancel,
     Denied,
     Login,
@@ -70,6 +72,11 @@ def person(server: FakeServer, tmp_path: Path) -> Iterator[Person]:
 def terminal(person: Person) -> PtyTerminal:
     """The terminal of someone who has signed in."""
     return person.sign_in()
+
+
+def toolbar(terminal: PtyTerminal) -> str:
+    """Return the last line that is not empty."""
+    return next((line for line in reversed(terminal.lines()) if line), "")
 
 
 def test_the_password_is_not_echoed(server: FakeServer, terminal: PtyTerminal, tmp_path: Path) -> None:
@@ -137,9 +144,9 @@ def test_text_of_others_cannot_steer_the_terminal(server: FakeServer, terminal: 
 
 
 def test_a_message_of_several_lines_keeps_them(server: FakeServer, terminal: PtyTerminal) -> None:
-    """In a terminal a line end is a line end."""
+    """In a terminal a line end is a line end; each line stands below the beginning of the text."""
     server.say("aaa", "first\nsecond")
-    terminal.until_shown(f"{TIME}, bbb: first\nsecond\n")
+    terminal.until_shown(f"{TIME}, bbb: first\n{' ' * 32}second\n")
 
 
 def test_pasted_lines_are_one_message(server: FakeServer, terminal: PtyTerminal) -> None:
@@ -276,7 +283,12 @@ def test_a_broken_connection_is_resumed(server: FakeServer, tmp_path: Path) -> N
 
 def test_a_session_that_cannot_be_resumed(server: FakeServer, terminal: PtyTerminal) -> None:
     """The server's words, a failure."""
-    server.script[Resume] = lambda request: [Denied(2, "session_expired", "Your session is over.")]
+
+    def refused(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, Resume)
+        return [Denied(request.id, "session_expired", "Your session is over.")]
+
+    server.script[Resume] = refused
     server.drop("aaa")
     assert terminal.wait() == 1
     assert "Your session is over." in terminal.lines()
@@ -338,14 +350,14 @@ def test_a_small_window(server: FakeServer, tmp_path: Path) -> None:
     with person.terminal as terminal:
         person.sign_in()
         server.say("aaa", "how are u ?")
-        terminal.until_shown(f"{TIME}, bbb: how are\nu ?")
-        terminal.until(lambda: terminal.lines()[-1].endswith("| connected"), "no toolbar at the bottom")
+        terminal.until_shown(f"{TIME}, bbb: how are\n  u ?")
+        terminal.until(lambda: toolbar(terminal).startswith(" aaa | connected"), "no toolbar below the line")
         terminal.type("/c" + TAB)
         terminal.until_shown("/creategroup")
         terminal.type(CTRL_C + "msgto bbb hi")
         terminal.until_line("> msgto bbb hi")
         terminal.resize(80, 24)
-        terminal.until(lambda: terminal.lines()[-1].endswith("| connected"), "no toolbar after the resize")
+        terminal.until(lambda: " | connected | " in toolbar(terminal), "no toolbar after the resize")
         terminal.until_line("> msgto bbb hi")
 
 
@@ -368,7 +380,7 @@ def test_a_fault_of_the_client_itself_is_one_line(server: FakeServer, tmp_path: 
     """The session ends with words instead of a traceback, and the terminal is given back."""
     program = (
         "import sys; from tests.support import client_program; from tessenger.client import render;"
-        " render.message = lambda event: 1 // 0; sys.exit(client_program.main())"
+        " render.heading = lambda *a, **k: 1 // 0; sys.exit(client_program.main())"
     )
     person = Person(server, tmp_path, command=[sys.executable, "-c", program])
     with person.terminal as terminal:

@@ -99,3 +99,36 @@ def test_an_empty_line_offers_all_commands() -> None:
 def test_names_are_asked_for_only_where_they_can_stand(before: str, wanted: bool) -> None:
     """The server is not bothered for the rest."""
     assert wants_names(before) is wanted
+
+
+def test_recent_correspondents_come_after_those_online() -> None:
+    """Each name once."""
+    known = Known(users=("aaa",), groups=("g",), recent=("zzz", "AAA", "g"))
+    assert [one.shown for one in suggest("/msgto ", known, lambda folder: [])] == ["AAA", "zzz", "g"]
+    assert [one.shown for one in suggest("/talk ", known, lambda folder: [])] == ["AAA", "g", "zzz"]
+
+
+def test_settings_and_their_values() -> None:
+    """From the table of settings; every setting says what it is about."""
+    assert completed("/set ed") == ["/set editing "]
+    assert completed("/set editing ") == ["/set editing emacs ", "/set editing vi "]
+    assert completed("/set suggestions t") == ["/set suggestions true "]
+    assert completed("/set paste_lines ") == completed("/set nonsense ") == []
+    assert completed("/notify p") == ["/notify private "]
+    assert all(one.about for one in suggest("/set ", KNOWN, lambda folder: []))
+
+
+def test_in_a_conversation_names_are_completed_in_the_text() -> None:
+    """A plain line is no command; a line with a slash is."""
+
+    def shown(before: str) -> list[str]:
+        return [one.shown for one in suggest(before, KNOWN, lambda folder: [], talking=True)]
+
+    assert shown("hello b") == ["Bob", "bbb"]
+    assert shown("b") == ["Bob", "bbb"]
+    assert shown("first\nb") == ["Bob", "bbb"]
+    assert shown("hello ") == shown("") == []
+    assert shown("/msgt") == ["/msgto"]
+    assert wants_names("hello b", talking=True)
+    assert not wants_names("hello ", talking=True)
+    assert not wants_names("/logout", talking=True)

@@ -95,15 +95,33 @@ def attempts(*outcomes: Exception | None) -> tuple[list[int], Callable[[], Await
 def test_it_tries_until_it_succeeds() -> None:
     """A server that is being started refuses connections for a while."""
     made, attempt = attempts(ConnectionRefusedError(), ConnectionFailed("no"), None)
-    asyncio.run(retry(attempt, FOREVER))
+    asyncio.run(retry(attempt, FOREVER, lambda until: None))
     assert len(made) == 3
+
+
+def test_it_says_when_it_tries_next() -> None:
+    """Before each attempt a time that lies ahead, and while one is under way none."""
+    _, attempt = attempts(ConnectionRefusedError(), None)
+
+    async def scenario() -> list[float | None]:
+        loop = asyncio.get_running_loop()
+        waits: list[float | None] = []
+        await retry(attempt, FOREVER, lambda until: waits.append(until and until - loop.time()))
+        return waits
+
+    first, then, second, last = asyncio.run(scenario())
+    assert first is not None
+    assert second is not None
+    assert 0 < first < 1
+    assert 0 < second < 1
+    assert then is last is None
 
 
 def test_patience_ends() -> None:
     """Then the caller says what ended the connection."""
     made, attempt = attempts(ConnectionRefusedError())
     with pytest.raises(TimeoutError):
-        asyncio.run(retry(attempt, Patience(0.1)))
+        asyncio.run(retry(attempt, Patience(0.1), lambda until: None))
     assert len(made) > 1
 
 
@@ -112,7 +130,7 @@ def test_some_answers_are_final(reason: Exception) -> None:
     """A refused session and a strange key are not tried again."""
     made, attempt = attempts(reason, None)
     with pytest.raises(type(reason)):
-        asyncio.run(retry(attempt, FOREVER))
+        asyncio.run(retry(attempt, FOREVER, lambda until: None))
     assert len(made) == 1
 
 

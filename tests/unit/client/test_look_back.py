@@ -93,6 +93,6 @@ def test_ends_where_there_is_no_more() -> None:
 def test_messages_look_as_they_did() -> None:
     """Those of others as they came, one's own with the one they went to."""
     time = local_time(NOW)
-    assert render.said(Message(1, "bbb", "hi", NOW, "aaa"), "aaa") == f"{time}, bbb: hi"
-    assert render.said(Message(1, "aaa", "hi\x1b", NOW, "bbb"), "aaa") == f"{time}, aaa to bbb: hi\u241b"
-    assert render.said(GroupMessage(1, "g", "aaa", "hi", NOW), "aaa") == f"{time}, g, aaa: hi"
+    assert render.message(Message(1, "bbb", "hi", NOW, "aaa"), "aaa") == f"{time}, bbb: hi"
+    assert render.message(Message(1, "aaa", "hi\x1b", NOW, "bbb"), "aaa") == f"{time}, aaa to bbb: hi\u241b"
+    assert render.message(GroupMessage(1, "g", "aaa", "hi", NOW), "aaa") == f"{time}, g, aaa: hi"

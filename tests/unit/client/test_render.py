@@ -30,7 +30,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_words() -> None:
     """The lines of the original description."""
     assert render.message(Message(1, "aaa", "how are u ?", AT)) == f"{TIME}, aaa: how are u ?"
-    assert render.group_message(GroupMessage(1, "g", "bbb", "haha!", AT)) == f"{TIME}, g, bbb: haha!"
+    assert render.message(GroupMessage(1, "g", "bbb", "haha!", AT)) == f"{TIME}, g, bbb: haha!"
     assert render.message_sent("bbb", Sent(1, 1, AT)) == f"message sent at {TIME}"
     away = render.message_sent("bbb", Sent(1, 1, AT, away=True))
     assert away == f"message sent at {TIME}\nuser bbb not online, gets it at the next sign-in"
@@ -59,7 +59,7 @@ def test_nothing_of_others_can_steer_a_terminal() -> None:
     """Names, texts, addresses and the server's words are all cleaned."""
     shown = [
         render.message(Message(1, _HOSTILE, _HOSTILE, AT)),
-        render.group_message(GroupMessage(1, _HOSTILE, _HOSTILE, _HOSTILE, AT)),
+        render.message(GroupMessage(1, _HOSTILE, _HOSTILE, _HOSTILE, AT)),
         render.active_users([UserLine(_HOSTILE, _HOSTILE, 1, AT)]),
         render.group_created(_HOSTILE),
         render.group_joined(_HOSTILE),

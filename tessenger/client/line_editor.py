@@ -1,0 +1,153 @@
+"""The line that is being typed: one prompt_toolkit application for a whole session. Runs in the client's REPL.
+
+It never ends between two lines, so the terminal stays in raw mode and nothing typed meanwhile is echoed by the system.
+It asks no terminal where its cursor is: such answers arrive between keys, and late ones in the program that comes next.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+from prompt_toolkit import PromptSession
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory, DynamicAutoSuggest
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
+from prompt_toolkit.filters import has_focus
+from prompt_toolkit.history import History
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.output.vt100 import Vt100_Output
+
+from tessenger.client.preferences import Preferences
+from tessenger.client.tab import ChatCompleter, complete
+
+MENU_LINES = 4
+"""Lines that are kept below the prompt for a menu while there is one."""
+
+SEQUENCE_SECONDS = {EditingMode.EMACS: 1.0, EditingMode.VI: 0.1}
+"""How long Escape waits for a key that gives it another meaning. In vi's mode it has a meaning of its own."""
+
+ESCAPE_SECONDS = 0.05
+"""How long the terminal may take to send the rest of a key's escape sequence."""
+
+
+class TerminalOutput(Vt100_Output):
+    """The terminal. The room below the cursor is taken as one line: the toolbar stands right below the prompt."""
+
+    def get_rows_below_cursor_position(self) -> int:
+        """Return what prompt_toolkit would otherwise ask the terminal for."""
+        return 1
+
+
+class Hands(Struct, frozen=True):
+    """What the keys lead to. `may_enter`: whether the line is taken now; `interrupted`: whether it is time to leave."""
+
+    may_enter: Callable[[str], bool]
+    entered: Callable[[str], None]
+    interrupted: Callable[[], bool]
+    prompt: Callable[[], str]
+    toolbar: Callable[[], str]
+
+
+class LineEditor:
+    """A line with history, completion and a toolbar."""
+
+    def __init__(
+        self, terminal_in: Input, terminal_out: Vt100_Output, history: History, completer: ChatCompleter,
+        preferences: Preferences, hands: Hands,
+    ) -> None:  # fmt: skip
+        self._preferences = preferences
+        self._hands = hands
+        from_history = AutoSuggestFromHistory()
+        self._session: PromptSession[str] = PromptSession(
+            message=lambda: [("class:prompt", hands.prompt())],
+            multiline=True,
+            prompt_continuation=lambda width, number, wrapped: " " * width,
+            history=history,
+            auto_suggest=DynamicAutoSuggest(lambda: from_history if preferences.values.suggestions else None),
+            completer=completer,
+            complete_while_typing=False,
+            reserve_space_for_menu=MENU_LINES,
+            bottom_toolbar=hands.toolbar,
+            key_bindings=_keys(completer, hands),
+            enable_suspend=True,
+            erase_when_done=True,
+            input=terminal_in,
+            output=terminal_out,
+        )
+        self.app = self._session.app
+        self.app.ttimeoutlen = ESCAPE_SECONDS
+        self._session.default_buffer.accept_handler = self._accepted
+        self.adjust()
+
+    def on_typed(self, typed: Callable[[], None]) -> None:
+        """Call this whenever the text changes."""
+        self._session.default_buffer.on_text_changed += lambda _: typed()
+
+    async def run(self) -> None:
+        """Let the person type until they leave, which raises `EOFError`, or this is cancelled."""
+        await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
+
+    def adjust(self) -> None:
+        """Draw anew, with the settings that hold now."""
+        mode = EditingMode.VI if self._preferences.values.editing == "vi" else EditingMode.EMACS
+        if self.app.editing_mode is not mode:
+            self.app.editing_mode = mode
+        self.app.timeoutlen = SEQUENCE_SECONDS[mode]
+        if self.app.is_running:
+            self.app.invalidate()
+
+    def _accepted(self, buffer: Buffer) -> bool:
+        """Hand the line on; False empties the editor instead of ending it."""
+        self._hands.entered(buffer.text)
+        return False
+
+
+def _keys(completer: ChatCompleter, hands: Hands) -> KeyBindings:
+    keys = KeyBindings()
+    in_line = has_focus(DEFAULT_BUFFER)
+
+    @keys.add("enter", filter=in_line)
+    def _(event: KeyPressEvent) -> None:
+        if hands.may_enter(event.current_buffer.text):
+            event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter", filter=in_line)
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.newline(copy_margin=False)
+
+    @keys.add(Keys.BracketedPaste, filter=in_line)
+    def _(event: KeyPressEvent) -> None:
+        """The line end behind the last line belongs to the copying and not to the text."""
+        event.current_buffer.insert_text(event.data.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n"))
+
+    @keys.add("c-c", filter=in_line)
+    def _(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        elif hands.interrupted():
+            event.app.exit(exception=EOFError())
+
+    @keys.add("tab", filter=in_line)
+    def _(event: KeyPressEvent) -> None:
+        complete(event.current_buffer, completer)
+
+    return keys
+
+
+def color_depth(environ: Mapping[str, str]) -> ColorDepth | None:
+    """Return how many colours prompt_toolkit may use: NO_COLOR leaves none."""
+    return ColorDepth.DEPTH_1_BIT if environ.get("NO_COLOR") else ColorDepth.from_env()
+
+
+def open_terminal(environ: Mapping[str, str]) -> TerminalOutput:
+    """Return this process's terminal."""
+    output = TerminalOutput.from_pty(
+        sys.stdout, term=environ.get("TERM"), default_color_depth=color_depth(environ), enable_bell=True
+    )
+    assert isinstance(output, TerminalOutput)
+    return output
