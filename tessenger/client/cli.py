@@ -1,4 +1,4 @@
-"""`tessenger-client`: the command line, the choice of the front end, and what errors look like. Main process."""
+"""`tessenger-client`: the choice of the front end, and what errors look like. Main process."""
 
 from __future__ import annotations
 
@@ -8,22 +8,19 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from tessenger import __version__
-from tessenger.client import app, render
-from tessenger.client.files import FileProcess, KeptRunning
+from tessenger.client import app, options, profiles, render
+from tessenger.client.files import FileProcess, KeptRunning, NoFiles
+from tessenger.client.preferences import Preferences
 from tessenger.client.receiver_options import ReceiverOptions
-from tessenger.client.sign_in import Address
-from tessenger.config import ClientSection, Config, is_loopback, load
-from tessenger.errors import ConnectionFailed, TessengerError, UsageError
+from tessenger.client.sign_in import SignInFailed
+from tessenger.config import ClientSection, Config, is_loopback
+from tessenger.errors import ConnectionFailed, TessengerError
 
-_DESCRIPTION = "Chat from the terminal: private messages, group chats, and files straight to other people's machines."
-_EPILOG = (
-    "What is left out comes from config.toml or TESSENGER_CLIENT_... in the environment. Without a terminal on both"
-    " ends the client is a filter: it reads a name, a password and then one command a line."
-)
+NOT_CONNECTED = 3
+"""Exit status of --exec and --json where there was no connection, no sign-in, or the session was ended."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,19 +28,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Unicode shows question marks, not a traceback
+    asked = options.parser().parse_args(argv)
     try:
-        options = _parser().parse_args(argv)
-        settings = _settings(options, os.environ)
-        return asyncio.run(_run(settings))
+        return _run(asked)
     except ConnectionRefusedError:
-        print(render.CONNECTION_REFUSED, flush=True)
-        return ConnectionFailed.exit_status
+        _complain(asked, "connection_failed", render.CONNECTION_REFUSED)
+        return NOT_CONNECTED if _is_scripted(asked) else ConnectionFailed.exit_status
     except app.Stopped as stopped:
         return stopped.exit_status
     except TessengerError as error:
-        if str(error):
-            print(f"tessenger-client: {error}", file=sys.stderr)
-        return error.exit_status
+        of_connection = isinstance(error, ConnectionFailed | SignInFailed)
+        _complain(asked, "connection_failed" if of_connection else "usage", str(error))
+        return NOT_CONNECTED if of_connection and _is_scripted(asked) else error.exit_status
     except BrokenPipeError:
         _silence_stdout()
         return 1
@@ -54,8 +50,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-async def _run(settings: app.Settings) -> int:
-    return await app.run(settings, _front_end(settings), file_process(settings.config))
+def _run(asked: argparse.Namespace) -> int:
+    file = profiles.read(profiles.usual_path())
+    if asked.list_profiles:
+        for line in file.lines():
+            print(line)
+        return 0
+    settings = options.settings(asked, os.environ, file, _warn)
+    os.environ.pop(options.PASSWORD_VARIABLE, None)  # the processes that this one starts need not have it
+    files = file_process(settings.config)
+    if asked.exec and not options.moves_files(asked.exec):
+        files = NoFiles()
+    return asyncio.run(_session(asked, settings, files))
+
+
+async def _session(asked: argparse.Namespace, settings: app.Settings, files: FileProcess) -> int:
+    preferences = Preferences(settings.config.client)
+    front = _front_end(asked, settings, preferences)
+    status = await app.run(settings, front, files, preferences)
+    if _is_scripted(asked):
+        return NOT_CONNECTED if status else int(bool(asked.exec) and getattr(front, "refused", False))
+    return status
 
 
 def file_process(config: Config) -> FileProcess:
@@ -82,15 +97,27 @@ def _udp_host(client: ClientSection) -> str:
     return "::1" if ":" in client.host else "127.0.0.1"
 
 
-def _front_end(settings: app.Settings) -> app.FrontEnd:
+def _front_end(asked: argparse.Namespace, settings: app.Settings, preferences: Preferences) -> app.FrontEnd:
     person = _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
-    if person and os.environ.get("TERM", "dumb") != "dumb":  # a dumb terminal cannot move its cursor: plain lines
+    # A dumb terminal cannot move its cursor: plain lines.
+    if person and not _is_scripted(asked) and os.environ.get("TERM", "dumb") != "dumb":
         from tessenger.client.repl import in_terminal  # noqa: PLC0415 - a pipe does not pay for prompt_toolkit
 
-        return in_terminal(settings.config.client)
-    from tessenger.client.filter import over_pipes  # noqa: PLC0415
+        return in_terminal(preferences, sys.stdout.encoding or "")
+    from tessenger.client.filter import Filter, standard_input, to_stderr, to_stdout  # noqa: PLC0415 - nor the other way
+    from tessenger.client.lines import Lines, ListedLines  # noqa: PLC0415
 
-    return over_pipes(asks=person)
+    lines: Lines = ListedLines(asked.exec, standard_input) if asked.exec else standard_input()
+    if asked.json:
+        from tessenger.client.json_lines import JsonLines  # noqa: PLC0415
+
+        return JsonLines(lines, to_stdout, to_stderr)
+    prompts = not asked.exec and not settings.credentials.password
+    return Filter(lines, to_stdout, to_stderr, asks=person and prompts, prompts=prompts)
+
+
+def _is_scripted(asked: argparse.Namespace) -> bool:
+    return bool(asked.exec or asked.json)
 
 
 def _is_terminal(stream: object) -> bool:
@@ -98,45 +125,20 @@ def _is_terminal(stream: object) -> bool:
     return bool(isatty and isatty())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tessenger-client", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False
-    )
-    parser.add_argument("server_ip", nargs="?", help="the server's address or host name")
-    parser.add_argument("tcp_port", nargs="?", type=int, help="the server's TCP port")
-    parser.add_argument("udp_port", nargs="?", type=int, help="the UDP port for files on this machine; 0: any free one")
-    parser.add_argument("--version", action="version", version=f"tessenger-client {__version__}")
-    parser.add_argument("--config", metavar="FILE", type=Path, help="read this config.toml")
-    parser.add_argument("--download-dir", metavar="DIR", help="where files from others are saved")
-    parser.add_argument(
-        "--advertise", metavar="HOST:PORT", help="the UDP address that others are told to use, for a forwarded port"
-    )
-    parser.add_argument("--no-tls", action="store_true", help="plain TCP, for a server on this machine without TLS")
-    return parser
+def _complain(asked: argparse.Namespace, code: str, text: str) -> None:
+    """Say why the client ends, to a person or to a program."""
+    if asked.json:
+        from tessenger.client.json_lines import error_line  # noqa: PLC0415
+
+        print(error_line(code, text or "The server did not let this user in."), flush=True)
+    elif text == render.CONNECTION_REFUSED and not asked.exec:
+        print(text, flush=True)
+    elif text:
+        print(f"tessenger-client: {text}", file=sys.stderr)
 
 
-def _settings(options: argparse.Namespace, environ: Mapping[str, str]) -> app.Settings:
-    client = {"host": options.server_ip, "port": options.tcp_port, "udp_port": options.udp_port}
-    client["advertise"] = options.advertise
-    client["tls"] = False if options.no_tls else None
-    config = load(
-        options.config,
-        environ,
-        {
-            "client": {key: value for key, value in client.items() if value is not None},
-            "transfer": {"download_dir": options.download_dir} if options.download_dir else {},
-        },
-    )
-    return app.Settings(config, parse_address(config.client.advertise) if config.client.advertise else None)
-
-
-def parse_address(text: str) -> Address:
-    """Return what `HOST:PORT` says; an IPv6 host stands in brackets."""
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) <= 65_535:
-        raise UsageError(f"--advertise wants HOST:PORT with a port from 1 to 65535, not {text!r}.")
-    return Address(host, int(port))
+def _warn(text: str) -> None:
+    print(f"tessenger-client: {text}", file=sys.stderr)
 
 
 def _silence_stdout() -> None:

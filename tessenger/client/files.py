@@ -46,6 +46,21 @@ class FileProcess(Protocol):
         """End it."""
 
 
+class NoFiles:
+    """In the place of a process, for a client that moves no files: others are told that it takes none."""
+
+    async def start(self, on_report: Callable[[Report], None]) -> int:
+        """Return port 0."""
+        return 0
+
+    def send(self, message: AnyToReceiver) -> None:
+        """Nobody asks."""
+        raise AssertionError(message)
+
+    async def stop(self) -> None:
+        """There is nothing to end."""
+
+
 class KeptRunning:
     """The UDP process, with a successor on the same port whenever it dies."""
 

@@ -1,91 +1,27 @@
 """The client in a pipe: one command a line in, plain flushed lines out. Runs in the client; imports no prompt_toolkit.
 
 A prompt is a line of its own, a message stays one line, notices go to standard error. At the end of the input the
-client logs out, once every command is answered and its own uploads have ended.
+client logs out, once every command is answered and its own uploads have ended. Where it was told who signs in, there is
+nothing to ask: then standard output has answers and messages and nothing else, and refusals go to standard error.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import os
 import sys
-import termios
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from tessenger.client import render
 from tessenger.client.channel import Channel
+from tessenger.client.lines import LineReader, Lines
 from tessenger.client.reconnect import Patience
 from tessenger.client.session import Chat
-from tessenger.wire.messages import GroupMessage, Message, Unread
-
-READ_SIZE = 65_536
-QUEUED_LINES = 1_000
-"""Lines read ahead of what was carried out; then reading waits."""
-
+from tessenger.client.transfer import State
+from tessenger.wire.messages import AnyAnswer, GroupMessage, Message, Unread
 
 RESUME_SECONDS = 15.0
 """How long a broken connection is resumed: long enough for a worker or the server to be started again, and no script
 hangs for long where the server is gone. A server that says that it stops ends the filter at once."""
-
-
-class LineSplitter:
-    """Bytes in any fragmentation in, lines of text out. Pure."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> list[str]:
-        """Return the lines that `data` completes; b"" is the end of the input, which ends the last line too."""
-        if not data:
-            lines, self._rest = [self._rest] if self._rest else [], b""
-        else:
-            *lines, self._rest = (self._rest + data).split(b"\n")
-        return [line.removesuffix(b"\r").decode("utf-8", "replace") for line in lines]
-
-
-class LineReader:
-    """Lines of a file descriptor, whatever it is: pipe, file, terminal. A thread reads, so nothing waits for it.
-
-    The thread is a daemon: at exit it may still hang in a read that never ends.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-        self._loop = asyncio.get_running_loop()
-        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
-        self._room = threading.Semaphore(QUEUED_LINES)
-        self._ended = False
-        threading.Thread(target=self._read, name="stdin", daemon=True).start()
-
-    async def line(self) -> str | None:
-        """Return the next line without its end, or None at the end of the input."""
-        if self._ended:
-            return None
-        line = await self._lines.get()
-        self._room.release()
-        self._ended = line is None
-        return line
-
-    def _read(self) -> None:
-        splitter = LineSplitter()
-        data = b"-"
-        while data:
-            try:
-                data = os.read(self.descriptor, READ_SIZE)
-            except OSError:
-                data = b""  # a closed or broken input has ended
-            for line in splitter.feed(data):
-                self._put(line)
-        self._put(None)
-
-    def _put(self, line: str | None) -> None:
-        self._room.acquire()
-        try:
-            self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
-        except RuntimeError:
-            raise SystemExit from None  # the loop is closed: the client has ended meanwhile
 
 
 class Filter:
@@ -94,34 +30,49 @@ class Filter:
     patience = Patience(RESUME_SECONDS)
 
     def __init__(
-        self, lines: LineReader, write: Callable[[str], None], write_notice: Callable[[str], None], *, asks: bool
-    ) -> None:
+        self, lines: Lines, write: Callable[[str], None], write_notice: Callable[[str], None],
+        *, asks: bool, prompts: bool = True,
+    ) -> None:  # fmt: skip
         self.asks = asks
+        self.refused = False
+        """Whether anything that was asked for was not done."""
+        self._prompts = prompts
+        self._chat: Chat | None = None
+        self._failed: set[str] = set()
         self._user = ""
         self._lines = lines
         self._write = write
         self._write_notice = write_notice
 
     def say(self, text: str) -> None:
-        """Print a line."""
-        self._write(text + "\n")
+        """Print a line, aside where standard output is for answers alone."""
+        (self._write if self._prompts else self._write_notice)(text + "\n")
 
     async def ask(self, prompt: str, *, secret: bool) -> str:
         """Print the prompt as a line and read one; a terminal (whose output is piped) does not echo a secret."""
-        with _no_echo(self._lines.descriptor) if secret else contextlib.nullcontext():
-            self.say(prompt)
-            line = await self._lines.line()
+        with self._lines.hidden() if secret else contextlib.nullcontext():
+            if self._prompts or self._lines.is_terminal:
+                self.say(prompt)
+            line = await self._lines.answer()
         if line is None:
             raise EOFError
         return line
 
     def show(self, text: str) -> None:
         """Print an answer or an event, and the prompt line again, as the original did."""
-        self._write(f"{text}\n\n{render.PROMPT}\n")
+        self._write(f"{text}\n\n{render.PROMPT}\n" if self._prompts else f"{text}\n")
 
-    def message(self, event: Message | GroupMessage) -> None:
+    def refuse(self, text: str) -> None:
+        """Print why something is not done."""
+        self.refused = True
+        if self._prompts:
+            self.show(text)
+        else:
+            self.say(text)
+
+    def message(self, event: Message | GroupMessage, *, missed: bool) -> None:
         """Print a message on one line."""
-        self.show(render.one_line(render.heard(event)))
+        self.show(render.one_line(render.message(event)))
 
     def unread(self, event: Unread) -> None:
         """Print what stands above the messages of an absence."""
@@ -129,21 +80,44 @@ class Filter:
 
     def look_back(self, events: Sequence[Message | GroupMessage]) -> None:
         """Print old messages, one a line."""
-        self.show("\n".join(render.one_line(render.said(event, self._user)) for event in events))
+        self.show("\n".join(render.one_line(render.message(event, self._user)) for event in events))
 
     def notice(self, text: str) -> None:
         """Print to standard error."""
         self._write_notice(text + "\n")
 
     def changed(self) -> None:
-        """A pipe shows no progress."""
+        """A pipe shows no progress, and remembers failures."""
+        transfers = self._chat.transfers if self._chat is not None else ()
+        self._failed |= {t.id for t in transfers if t.outgoing and t.state is State.FAILED}
+        self.refused = self.refused or bool(self._failed)
+
+    def once_shown(self, then: Callable[[], None]) -> None:
+        """Every line was flushed already."""
+        then()
 
     def signed_in(self, user: str) -> None:
-        """Remember whose messages those of a history are."""
+        """Remember whose messages those of a history are, and greet them."""
         self._user = user
+        if self._prompts:
+            self.say(f"{render.WELCOME}\n\n{render.PROMPT}")
+
+    def farewell(self) -> None:
+        """Say that the person has left."""
+        if self._prompts:
+            self.say(render.bye(self._user))
+
+    def ended(self, text: str) -> None:
+        """Say what the server said when it ended the session."""
+        self.say(text)
+
+    def relay(self, answer: AnyAnswer, hand_on: Callable[[], None]) -> None:
+        """Only words are shown here."""
+        hand_on()
 
     async def converse(self, chat: Chat, connection: Channel, server: str) -> None:
         """Carry lines out until the input or the session ends."""
+        self._chat = chat
         while (line := await self._lines.line()) is not None:
             await chat.execute(line)
         await chat.settled()
@@ -153,31 +127,18 @@ class Filter:
         """Every line was flushed already."""
 
 
-@contextlib.contextmanager
-def _no_echo(descriptor: int) -> Iterator[None]:
-    if not os.isatty(descriptor):
-        yield
-        return
-    modes = termios.tcgetattr(descriptor)
-    silent = modes.copy()
-    silent[3] &= ~termios.ECHO
-    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, modes)
+def standard_input() -> LineReader:
+    """Return this process's standard input."""
+    return LineReader(sys.__stdin__.fileno() if sys.__stdin__ else 0)
 
 
-def over_pipes(*, asks: bool) -> Filter:
-    """Return the front end for this process's standard input and output; `asks`: a person is at both ends."""
-    return Filter(LineReader(sys.__stdin__.fileno() if sys.__stdin__ else 0), _to_stdout, _to_stderr, asks=asks)
-
-
-def _to_stdout(text: str) -> None:
+def to_stdout(text: str) -> None:
+    """Write and flush."""
     sys.stdout.write(text)
     sys.stdout.flush()
 
 
-def _to_stderr(text: str) -> None:
+def to_stderr(text: str) -> None:
+    """Write and flush."""
     sys.stderr.write(text)
     sys.stderr.flush()

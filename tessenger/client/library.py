@@ -20,7 +20,7 @@ from tessenger.client.channel import Channel, Event
 from tessenger.client.identity import Identity, KnownServers, PinnedKey
 from tessenger.client.inbox import Inbox
 from tessenger.client.link import Dialer
-from tessenger.client.position import Position, position_path
+from tessenger.client.position import Positions
 from tessenger.client.reconnect import Patience
 from tessenger.client.sign_in import attempt
 from tessenger.config import is_loopback
@@ -252,17 +252,10 @@ class Connection(AsyncIterator[Event]):
         return self._open[1]
 
     async def _sign_in(self, channel: Channel) -> None:
-        login = self._login
-        path = position_path(self._state_dir, f"{self._dialer.host}:{self._dialer.port}", login.user)
-        position = Position(path, channel.fingerprint) if path is not None else None
-        if position is not None:
-            channel.keep(position)
-            login = msgspec.structs.replace(login, after=position.seq or None)
-        answer = await attempt(channel, login)
+        positions = Positions(self._state_dir, f"{self._dialer.host}:{self._dialer.port}")
+        answer = await attempt(channel, self._login, positions)
         if isinstance(answer, Denied | Error):
             raise SignInDenied(answer.code, answer.text)
-        if position is not None:
-            position.begin(answer.seq)
 
     async def _whole_answer(self, message: AnyRequest) -> AnyAnswer:
         """Send a request; put the parts of its answer together."""

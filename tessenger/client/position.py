@@ -78,6 +78,19 @@ class Position:
                 new.unlink()
 
 
+class Positions:
+    """All positions that are kept in a state folder for one server (host:port)."""
+
+    def __init__(self, state_dir: Path, server: str) -> None:
+        self._state_dir = state_dir
+        self._server = server
+
+    def of(self, user: str, fingerprint: str) -> Position | None:
+        """Return that of a user; None for a name that cannot be one."""
+        path = position_path(self._state_dir, self._server, user)
+        return Position(path, fingerprint) if path is not None else None
+
+
 def position_path(state_dir: Path, server: str, user: str) -> Path | None:
     """Return where the position of `user` at `server` (host:port) is kept; None for a name that cannot be one."""
     if not is_name(user):

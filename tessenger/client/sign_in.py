@@ -7,9 +7,11 @@ from collections.abc import Awaitable
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tessenger.client import render
 from tessenger.client.channel import Channel
+from tessenger.client.position import Positions
 from tessenger.errors import ConnectionFailed, TessengerError
 from tessenger.wire.messages import Denied, Error, Login, Welcome
 
@@ -39,25 +41,45 @@ class Address(Struct, frozen=True):
     port: int
 
 
-async def sign_in(connection: Channel, dialogue: Dialogue, udp: asyncio.Future[Address]) -> Welcome:
-    """Ask for name and password until the server takes them; raises `SignInFailed`, `ConnectionFailed`, `EOFError`."""
-    dialogue.say(render.PLEASE_LOGIN)
+class Credentials(Struct, frozen=True):
+    """Who signs in, as far as that need not be asked: name and password, the name alone, or neither ("")."""
+
+    user: str = ""
+    password: str = ""
+
+
+NOBODY = Credentials()
+
+
+async def sign_in(
+    connection: Channel, dialogue: Dialogue, udp: asyncio.Future[Address], positions: Positions,
+    known: Credentials = NOBODY,
+) -> Welcome:  # fmt: skip
+    """Ask for what is not known until the server takes it; raises `SignInFailed`, `ConnectionFailed`, `EOFError`."""
+    if not known.password:
+        dialogue.say(render.PLEASE_LOGIN)
     while True:
-        user = await _until_ended(connection, dialogue.ask(render.USERNAME, secret=False))
-        password = await _until_ended(connection, dialogue.ask(render.PASSWORD, secret=True))
+        user = known.user or await _until_ended(connection, dialogue.ask(render.USERNAME, secret=False))
+        password = known.password or await _until_ended(connection, dialogue.ask(render.PASSWORD, secret=True))
         address = await udp
-        answer = await attempt(
-            connection, Login(0, user.strip(), password, udp_host=address.host, udp_port=address.port)
-        )
+        login = Login(0, user.strip(), password, udp_host=address.host, udp_port=address.port)
+        answer = await attempt(connection, login, positions)
         if isinstance(answer, Welcome):
             return answer
         dialogue.say(render.error(answer))
-        if isinstance(answer, Denied) and answer.code != "invalid_password":
+        if known.password or (isinstance(answer, Denied) and answer.code != "invalid_password"):
             raise SignInFailed
 
 
-async def attempt(connection: Channel, login: Login) -> Welcome | Denied | Error:
-    """Present a name and a password once; a server that is busy with itself is asked again for a while."""
+async def attempt(connection: Channel, login: Login, positions: Positions) -> Welcome | Denied | Error:
+    """Present a name and a password once, with how far this person has read here.
+
+    A server that is busy with itself is asked again for a while.
+    """
+    position = positions.of(login.user, connection.fingerprint)
+    if position is not None:
+        connection.keep(position)
+        login = replace(login, after=position.seq or None)
     answer = await connection.ask(login)
     for _ in range(BUSY_RETRIES):
         if not isinstance(answer, Denied | Error) or answer.code != "unavailable":
@@ -66,6 +88,8 @@ async def attempt(connection: Channel, login: Login) -> Welcome | Denied | Error
         answer = await connection.ask(login)
     if not isinstance(answer, Welcome | Denied | Error):
         raise ConnectionFailed("The server answered a sign-in with something else.")
+    if position is not None and isinstance(answer, Welcome):
+        position.begin(answer.seq)
     return answer
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tessenger.client.filter import LineSplitter
+from tessenger.client.lines import LineSplitter
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"))), st.data())
