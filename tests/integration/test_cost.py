@@ -1,0 +1,122 @@
+"""What a message costs in reads and writes of the whole server: counted, not timed, so that none is added unnoticed.
+
+The kernel counts them for each process (/proc/PID/io). A read follows a wake-up, so with the reads these are counted.
+When a change is worth more of them, raise the bound in the same commit, and say why; when some were saved, lower it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.support.server_process import ServerProcess, children_of, running_server
+from tests.support.wire_client import WireClient
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the counts are in /proc")
+
+CONFIG = """
+[limits]
+messages_per_second = 0
+logins_per_second = 0
+[console]
+level = "events"
+"""
+TEXT = "x" * 64
+MESSAGES = 200
+MEMBERS = 20
+
+
+class Calls(NamedTuple):
+    """Reads and writes of all processes of a server."""
+
+    reads: float
+    writes: float
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """Two workers, without TLS."""
+    users = "sender 123\n" + "".join(f"member{number} 123\n" for number in range(MEMBERS))
+    with running_server(tmp_path, "--no-tls", config=CONFIG, users=users) as running:
+        yield running
+
+
+def calls(server: ServerProcess) -> Calls:
+    """Return what the processes of a server have done so far."""
+    reads = writes = 0
+    for pid in children_of(server.process.pid):
+        fields = dict(line.split(": ") for line in Path(f"/proc/{pid}/io").read_text().splitlines())
+        reads += int(fields["syscr"])
+        writes += int(fields["syscw"])
+    return Calls(reads, writes)
+
+
+def calls_of(server: ServerProcess, work: Callable[[], None]) -> Calls:
+    """Return what each of the messages that `work` sends costs."""
+    before = calls(server)
+    work()
+    after = calls(server)
+    return Calls((after.reads - before.reads) / MESSAGES, (after.writes - before.writes) / MESSAGES)
+
+
+def say_one_by_one(sender: WireClient, readers: list[WireClient], request: dict[str, str]) -> None:
+    """Send messages, each when everyone has read the one before; so each is a batch of its own."""
+    for _ in range(MESSAGES):
+        assert sender.ask(**request)["type"] == "sent"
+        for reader in readers:
+            assert reader.read()["text"] == TEXT
+
+
+def test_a_lone_message_costs_no_more_calls_than_it_did(server: ServerProcess) -> None:
+    """From a person on one worker to one on the other: read, append, commit, feed, answer and event."""
+    with WireClient(server.port, tls=False) as sender, WireClient(server.port, tls=False) as recipient:
+        sender.login("sender")
+        recipient.login("member0")
+        request = {"type_": "msgto", "to": "member0", "text": TEXT}
+        cost = calls_of(server, lambda: say_one_by_one(sender, [recipient], request))
+    assert cost.reads <= 4.1
+    assert cost.writes <= 8.4
+
+
+def test_messages_that_come_together_are_read_kept_and_passed_on_together(server: ServerProcess) -> None:
+    """However the kernel cuts them: a small part of a call for each message."""
+    with WireClient(server.port, tls=False) as sender, WireClient(server.port, tls=False) as recipient:
+        sender.login("sender")
+        recipient.login("member0")
+        lines = [
+            json.dumps({"type": "msgto", "id": 10 + n, "to": "member0", "text": TEXT}).encode() + b"\n"
+            for n in range(MESSAGES)
+        ]
+
+        def say_all_at_once() -> None:
+            sender.send_raw(b"".join(lines))
+            for number in range(MESSAGES):
+                assert sender.read()["re"] == 10 + number
+                assert recipient.read()["text"] == TEXT
+
+        cost = calls_of(server, say_all_at_once)
+    assert cost.reads <= 0.1
+    assert cost.writes <= 0.25
+
+
+def test_a_lone_message_to_a_group_costs_one_write_for_each_member(server: ServerProcess) -> None:
+    """Beside those, it costs what a private message does."""
+    with ExitStack() as stack:
+        sender, *members = [stack.enter_context(WireClient(server.port, tls=False)) for _ in range(1 + MEMBERS)]
+        sender.login("sender")
+        for number, member in enumerate(members):
+            member.login(f"member{number}")
+        names = [f"member{number}" for number in range(MEMBERS)]
+        assert sender.ask("creategroup", group="room", members=names)["type"] == "created"
+        for member in members:
+            member.synced()  # has heard of the group
+        request = {"type_": "groupmsg", "group": "room", "text": TEXT}
+        cost = calls_of(server, lambda: say_one_by_one(sender, members, request))
+    assert cost.reads <= 4.1
+    assert cost.writes <= MEMBERS + 7.4
