@@ -48,7 +48,7 @@ def measure(program: Path, both: tuple[int, int] | None, folder: Path, options: 
         for count, into in workers.items():
             one(ours(workers=count), PAIRS, into)
         one(ours(), PAIRS, empty)
-        one(ours(journal=journal), PAIRS, long)
+        one(ours(data_dir=journal), PAIRS, long)
     return [plain, crowded, *workers.values(), empty, long]
 
 

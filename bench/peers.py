@@ -66,12 +66,12 @@ durability = "{durability}"
 
 @dataclass(frozen=True)
 class Tessenger:
-    """Our server: `journal` is a data directory to start with, which is copied."""
+    """Our server. `data_dir`: one that is there already; otherwise it begins with an empty journal."""
 
     workers: int = 4
     durability: str = "process"
     tls: bool = False
-    journal: Path | None = None
+    data_dir: Path | None = None
     pairs: int = 5_100
 
     def __call__(self, folder: Path, port: int) -> list[str]:
@@ -79,10 +79,9 @@ class Tessenger:
         names = [f"{role}{number}" for role in "sr" for number in range(self.pairs)] + [f"g{n}" for n in range(1_000)]
         (folder / "credentials.txt").write_text("".join(f"{name} pw\n" for name in names))
         (folder / "config.toml").write_text(CONFIG.format(durability=self.durability))
-        if self.journal is not None:
-            shutil.copytree(self.journal, folder / "data")
         command = [sys.executable, "-m", "tessenger", "server", "127.0.0.1", str(port)]
         command += ["--config", str(folder / "config.toml"), "--workers", str(self.workers)]
+        command += ["--data-dir", str(self.data_dir or folder / "data")]
         return command if self.tls else [*command, "--no-tls"]
 
 
