@@ -24,7 +24,6 @@ a round, so that what disturbs the machine disturbs all. Linux only, as it reads
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import subprocess
@@ -32,13 +31,14 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from bench import chat_growth, chat_report
-from bench.chat_report import Figure, Growth, Idle
+from bench.chat_report import Figure, Idle, Results
 from bench.peers import Peer, Running, find, others, ours, running
 from bench.people import LoadError, People, Stretch, compiled, cores
 from bench.process_tree import anonymous_kb, cpu_seconds
@@ -57,11 +57,22 @@ LOADS: Mapping[str, Callable[[People, float], Stretch]] = {
 
 
 class Bench(NamedTuple):
-    """What all measurements need: the load's program, the processors, and who is measured."""
+    """What all measurements need: the load's program, the processors, who is measured, and where to note failures."""
 
     program: Path
     both: tuple[int, int] | None
     peers: Sequence[Peer]
+    failures: list[str]
+
+    @contextmanager
+    def running(self, peer: Peer) -> Iterator[Running]:
+        """Run a server; where it does not do what it must, go on with the next one, but fail in the end."""
+        try:
+            with running(peer, self.program, self.both) as server:
+                yield server
+        except LoadError as error:
+            self.failures.append(f"{peer.name}: {error}")
+            print(f"# {self.failures[-1]}", file=sys.stderr, flush=True)
 
 
 def measured(pid: int, load: Callable[[], Stretch]) -> tuple[Stretch, float]:
@@ -75,7 +86,7 @@ def loads(bench: Bench, names: Sequence[str], seconds: float) -> list[Figure]:
     """Put every server under every load, once. The pairs are gone when the group comes."""
     figures = []
     for peer in bench.peers:
-        with running(peer, bench.program, bench.both) as server:
+        with bench.running(peer) as server:
             for in_group in (False, True):
                 with server.people() as people:
                     for name in (name for name in names if name.startswith("group") == in_group):
@@ -98,17 +109,17 @@ def idle(bench: Bench, count: int) -> list[Idle]:
     found = []
     for peer in bench.peers:
         people_count = min(count, peer.most_people)
-        with running(peer, bench.program, bench.both) as server, server.people() as people:
+        with bench.running(peer) as server, server.people() as people:
             memory, cpu = anonymous_kb(server.pid), cpu_seconds(server.pid)
             seconds = people.pairs(people_count // 2, peer.at_once)
             cpu = cpu_seconds(server.pid) - cpu
             time.sleep(1)  # nothing to wait for: what was only needed for the sign-ins may be given back meanwhile
             memory = anonymous_kb(server.pid) - memory
             people.once(0, min(100, people_count // 2))
-        signed_in = people_count // 2 * 2
-        result = Idle(peer.name, signed_in, memory / signed_in, signed_in / seconds, cpu / signed_in * 1e6)
-        print(f"# {chat_report.idle_line(result)}", file=sys.stderr, flush=True)
-        found.append(result)
+            signed_in = people.count
+            result = Idle(peer.name, signed_in, memory / signed_in, signed_in / seconds, cpu / signed_in * 1e6)
+            print(f"# {chat_report.idle_line(result)}", file=sys.stderr, flush=True)
+            found.append(result)
     return found
 
 
@@ -160,10 +171,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--miniircd", type=Path, help="miniircd's program")
     parser.add_argument("--chart", type=Path, help="where to draw the cost of a delivery, as SVG")
     parser.add_argument("--results", type=Path, help="where to keep all figures, as JSON")
+    parser.add_argument("--add", action="store_true", help="go on with the figures that are kept there already")
     options = parser.parse_args()
     unknown = set(options.only.split(",")) - set(LOADS)
     if unknown:
         parser.error(f"no such load: {', '.join(sorted(unknown))}")
+    if options.add and not options.results:
+        parser.error("--add needs --results")
+    if not 2 <= options.people <= 10_000:
+        parser.error("--people is from 2 to 10000")
     if not (options.loads or options.idle or options.growth):
         options.loads = options.idle = options.growth = True
     return options
@@ -175,34 +191,38 @@ def main() -> None:
     both = cores()
     if both:
         os.sched_setaffinity(0, {both[1]})  # this program too stays out of the server's way
-    figures: list[Figure] = []
-    resting: list[Idle] = []
-    growth: list[Growth] = []
+    results = Results([], [], [])
+    if options.add and options.results.exists():
+        results = Results.from_json(options.results.read_text())
+    failures: list[str] = []
     with tempfile.TemporaryDirectory(prefix="tessenger-bench-") as name:
         try:
             program, tls = compiled(Path(name))
-            peers, missing = _peers(options, Path(name), tls=tls)
-            bench = Bench(program, both, peers)
-            for _ in range(options.rounds if options.loads else 0):
-                figures += loads(bench, options.only.split(","), options.seconds)
-            if options.idle:
-                resting = idle(bench, min(options.people, 10_000))
-            if options.growth:
-                growth = chat_growth.measure(program, both, Path(name), options)
         except LoadError as error:
             sys.exit(f"bench.chat: {error}")
+        peers, missing = _peers(options, Path(name), tls=tls)
+        bench = Bench(program, both, peers, failures)
+        for _ in range(options.rounds if options.loads else 0):
+            results.loads.extend(loads(bench, options.only.split(","), options.seconds))
+        if options.idle:
+            results.idle.extend(idle(bench, options.people))
+        if options.growth:
+            try:
+                results.growth.extend(chat_growth.measure(program, both, Path(name), options))
+            except LoadError as error:
+                failures.append(f"growth: {error}")
     where = f"server on processor {both[0]}, load on {both[1]}" if both else "server and load on one processor"
     print(f"Linux {platform.release()}, Python {platform.python_version()}, {where}; "
-          f"rounds of {options.seconds:g} s: {options.rounds}.\n")  # fmt: skip
-    print(chat_report.markdown(figures, resting, growth))
+          f"{options.rounds} rounds, each load for {options.seconds:g} s.\n")  # fmt: skip
+    print(chat_report.markdown(results))
     for what, why in missing.items():
         print(f"\nLeft out: {what}, as {why}.")
     if options.chart:
-        options.chart.write_text(chat_report.chart(figures))
+        options.chart.write_text(chat_report.chart(results.loads))
     if options.results:
-        kept = {"loads": figures, "idle": resting, "growth": growth}
-        as_values = {part: [each._asdict() for each in found] for part, found in kept.items()}  # type: ignore[attr-defined]
-        options.results.write_text(json.dumps(as_values, indent=1))
+        options.results.write_text(results.as_json())
+    if failures:
+        sys.exit("\n".join(f"bench.chat: {failure}" for failure in failures))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
@@ -49,6 +50,30 @@ class Growth(NamedTuple):
     window32: list[float]
 
 
+class Results(NamedTuple):
+    """Everything that was measured."""
+
+    loads: list[Figure]
+    idle: list[Idle]
+    growth: list[Growth]
+
+    def as_json(self) -> str:
+        """Return it with the names of all values."""
+        parts = {"loads": self.loads, "idle": self.idle, "growth": self.growth}
+        named = {part: [each._asdict() for each in found] for part, found in parts.items()}  # type: ignore[attr-defined]
+        return json.dumps(named, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Results:
+        """Return what `as_json` has kept."""
+        kept = json.loads(text)
+        return cls(
+            [Figure(**each) for each in kept["loads"]],
+            [Idle(**each) for each in kept["idle"]],
+            [Growth(**each) for each in kept["growth"]],
+        )
+
+
 def line(figure: Figure) -> str:
     """Return a figure as one line, while the measurement goes on."""
     text = f"{figure.server}, {figure.load}: {figure.cpu:.2f} µs, {figure.rate:,.0f}/s, load {figure.busy:.0%} busy"
@@ -62,15 +87,15 @@ def idle_line(idle: Idle) -> str:
     return f"{idle.server}, {idle.people:,} idle: {idle.kb:.2f} kB each, {idle.sign_ins:,.0f} sign-ins/s"
 
 
-def markdown(figures: Sequence[Figure], idle: Sequence[Idle], growth: Sequence[Growth]) -> str:
+def markdown(results: Results) -> str:
     """Return every table that there are figures for."""
     parts = []
-    if figures or idle:
-        parts.append(_costs(figures, idle))
-    if figures:
-        parts += [_ratios(figures), _rates(figures)]
-    if growth:
-        parts.append(_growth(growth))
+    if results.loads or results.idle:
+        parts.append(_costs(results.loads, results.idle))
+    if results.loads:
+        parts += [_ratios(results.loads), _rates(results.loads)]
+    if results.growth:
+        parts.append(_growth(results.growth))
     return "\n\n".join(parts)
 
 

@@ -2,7 +2,7 @@
  * undamaged and in order. One thread and one epoll, so that it can talk faster than the servers that are measured.
  *
  *     cc -O2 -o load bench/load.c                                  (with TLS: -DWITH_TLS and at the end -lssl -lcrypto)
- *     load PROTOCOL PORT                                           tess, tess-tls, irc, mqtt or line, on 127.0.0.1
+ *     load PROTOCOL PORT PATIENCE                                  tess, tess-tls, irc, mqtt or line, on 127.0.0.1
  *
  * People are pairs, of whom one talks and one listens, and one group with a talker and many listeners. The password of
  * all is `pw`, their names are s0 and r0, s1 and r1, ..., in the group g0 (who talks), g1, .... It takes lines:
@@ -14,8 +14,9 @@
  *     fan WINDOW SECONDS                   the group's talker keeps WINDOW messages under way, until all have each
  *     paced FIRST COUNT RATE SECONDS       RATE messages a second in all, whatever comes back
  *
- * and answers each with one line of JSON once everything has arrived, and a moment more for what should not. A latency
- * counts from when the message was due, so that a talker who was held up does not hide it. It ends with its input.
+ * and answers each with one line of JSON once everything has arrived, and a moment more for what should not. What has
+ * not come PATIENCE seconds after the last arrival never comes. A latency counts from when the message was due, so that
+ * a talker who was held up does not hide it. It ends with its input.
  *
  * A text is 64 bytes: `$M`, pair (6 hexadecimal digits), number (8), time due (16 digits, ns), and 32 bytes that follow
  * from the number. To add a protocol, add a row to `protocols`.
@@ -43,7 +44,6 @@
 #define GROUP 0xffffffu             /* the group's number among the pairs */
 #define BUFFER (1 << 18)
 #define STRAY_SECONDS 0.25          /* how long to listen for what comes twice */
-#define STALL_SECONDS 5.0
 
 struct lane {
     uint32_t number, sent, done;    /* its own number; messages */
@@ -83,6 +83,7 @@ static int poller;
 static struct person **people;
 static struct lane *lanes[20000], group = {.number = GROUP};
 static int person_count, lane_count, member_count, ready_count;
+static double patience; /* seconds */
 static uint64_t now, last_arrival, last_read, window;
 static uint64_t sent, delivered, acknowledged, damaged, repeated, skipped, refused, broken;
 static char trouble[160], filler[2 * TEXT];
@@ -499,7 +500,7 @@ static void open_next(int i, int in_group) {
 static void people_come(int count, int at_once, int in_group) {
     uint64_t start = clock_ns(), progress = start;
     int before = ready_count, seen = ready_count, opened = 0;
-    while (ready_count - before < count && !broken && clock_ns() - progress < STALL_SECONDS * 1e9) {
+    while (ready_count - before < count && !broken && clock_ns() - progress < patience * 1e9) {
         int most = in_group && ready_count == before ? 1 : at_once; /* the group is made before others enter it */
         while (opened < count && opened - (ready_count - before) < most)
             open_next(opened++, in_group);
@@ -538,7 +539,7 @@ static struct stretch begin(void) {
     return (struct stretch){now, own_cpu()};
 }
 
-static int stalls(void) { return broken || now - last_arrival > STALL_SECONDS * 1e9; }
+static int stalls(void) { return broken || now - last_arrival > patience * 1e9; }
 
 static void report(struct stretch began, int listeners) {
     for (int i = 0; i < lane_count; i++)
@@ -638,7 +639,7 @@ static int obey(const char *line) {
 int main(int count, char **arguments) {
     char line[256];
     struct rlimit files;
-    for (size_t i = 0; count == 3 && i < sizeof protocols / sizeof *protocols; i++)
+    for (size_t i = 0; count == 4 && i < sizeof protocols / sizeof *protocols; i++)
         if (!strcmp(protocols[i].name, arguments[1]))
             protocol = &protocols[i];
     if (!protocol) {
@@ -646,6 +647,7 @@ int main(int count, char **arguments) {
         return 2;
     }
     server.sin_port = htons(atoi(arguments[2]));
+    patience = atof(arguments[3]);
     server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;

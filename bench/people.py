@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 SOURCE = Path(__file__).with_name("load.c")
 COMPILER = shutil.which("cc")
 DEADLINE = 150.0
-"""Seconds after which an answer counts as never coming; the program itself gives up after five without progress."""
+"""Seconds after which an answer counts as never coming; the program itself gives up long before."""
 
 
 class LoadError(Exception):
@@ -70,12 +70,19 @@ def on_core(core: int | None) -> Iterator[None]:
 class People:
     """Many people who talk through one server; see bench/load.c."""
 
-    def __init__(self, program: Path, protocol: str, port: int, core: int | None) -> None:
-        """Start without anybody; `core` is the processor that this runs on."""
+    def __init__(self, program: Path, protocol: str, port: int, core: int | None, patience: float = 5.0) -> None:
+        """Start without anybody; `core` is the processor that this runs on.
+
+        What has not come `patience` seconds after the last arrival counts as lost.
+        """
         self.count = 0
         with on_core(core):
             self._process = subprocess.Popen(
-                [program, protocol, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+                [program, protocol, str(port), str(patience)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                bufsize=1,
             )
 
     def __enter__(self) -> Self:
