@@ -20,7 +20,7 @@ class Delivery:
         """By the user's name as the entries have it."""
         self.members: dict[str, dict[Link, None]] = {}
         """For each group, by its name as the entries have it, the connections of its members here."""
-        self._due: dict[Link, list[bytes]] = {}
+        self._due: dict[Link, bytes | list[bytes]] = {}  # a single piece, as most are, stands without a list
         self._run_group = ""
         self._run: list[tuple[bytes, Link | None, bytes]] = []
 
@@ -28,11 +28,14 @@ class Delivery:
         """Send `data` to `link` with the next flush, behind what it is due already."""
         if self._run:
             self._end_run()
-        lines = self._due.get(link)
+        due = self._due
+        lines = due.get(link)
         if lines is None:
-            self._due[link] = [data]
-        else:
+            due[link] = data
+        elif type(lines) is list:
             lines.append(data)
+        else:
+            due[link] = [lines, data]  # type: ignore[list-item]  # by type
 
     def message(self, entry: Message) -> None:
         """Deliver a private message."""
@@ -52,9 +55,11 @@ class Delivery:
         """Write what everybody is due."""
         if self._run:
             self._end_run()
+        if not self._due:
+            return
         due, self._due = self._due, {}
         for link, lines in due.items():
-            link.write(lines[0] if len(lines) == 1 else b"".join(lines))
+            link.write(b"".join(lines) if type(lines) is list else lines)  # type: ignore[arg-type]  # by type
             if link.throttled:
                 link.go_on()
 
@@ -73,17 +78,16 @@ class Delivery:
     def _end_run(self) -> None:
         run, self._run = self._run, []
         group, self._run_group = self._run_group, ""
-        due = self._due
         senders = {sender: None for _, sender, _ in run if sender is not None}
         blob = run[0][0] if len(run) == 1 else b"".join([event for event, _, _ in run])
-        for link in self.members.get(group, ()):
-            if link in senders:
-                continue
-            lines = due.get(link)
-            if lines is None:
-                due[link] = [blob]
-            else:
-                lines.append(blob)
+        members = self.members.get(group, {})
+        if not self._due:  # as in a batch of one group's messages: the same bytes to all of them
+            self._due = dict.fromkeys(members, blob)
+            for link in senders:
+                self._due.pop(link, None)
+        else:
+            for link in members:
+                if link not in senders:
+                    self.say(link, blob)
         for link in senders:
-            lines = due.setdefault(link, [])
-            lines += [answer if sender is link else event for event, sender, answer in run]
+            self.say(link, b"".join([answer if sender is link else event for event, sender, answer in run]))

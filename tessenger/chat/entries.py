@@ -245,5 +245,5 @@ AnyEntry = (
     | Unblocked | GroupCreated | GroupJoined | Command | Signal | Redacted | Mark | Seen | Refused
 )  # fmt: skip
 
-UNJOURNALED = (Mark, Seen, Refused)
+UNJOURNALED = frozenset({Mark, Seen, Refused})
 """Kinds that have no sequence number."""

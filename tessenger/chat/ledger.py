@@ -70,7 +70,8 @@ class Ledger:
         apply = self.present.apply
         ordered: list[AnyEntry] = []
         for n, entry in enumerate(batch, first_n):
-            judge = _JUDGES.get(type(entry))
+            kind = type(entry)
+            judge = _JUDGES.get(kind)
             reason = None if judge is None else judge(self, entry)
             if reason is not None:
                 ordered.append(Refused(reason, getattr(entry, "claim", 0), at=at, slot=slot, n=n))
@@ -78,11 +79,11 @@ class Ledger:
             entry.slot = slot
             entry.n = n
             entry.at = at
-            if type(entry) not in entries.UNJOURNALED:
+            if kind not in entries.UNJOURNALED:
                 seq += 1
                 entry.seq = seq
             ordered.append(entry)
-            if type(entry) not in _UNCHANGING:
+            if kind not in _UNCHANGING:
                 apply(entry)
                 self._watch(entry)
         self._seq = self.present.seq = seq

@@ -5,7 +5,7 @@ Runs in the logger. Everything that came from a person is escaped, so that one e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Literal
 
 from tessenger.chat import entries
@@ -129,6 +129,11 @@ _SHOWN: dict[Level, dict[type[entries.Entry], Callable[[Any], list[str]]]] = {
 }
 
 
+def kinds_shown(level: Level) -> Container[type]:
+    """Return the kinds that show anything on the console."""
+    return _SHOWN[level]
+
+
 def console_lines(entry: AnyEntry, level: Level) -> list[str]:
     """Return the lines that a committed entry shows on the console, without line ends."""
     show = _SHOWN[level].get(type(entry))
@@ -173,6 +178,21 @@ _EVENTS: dict[type[entries.Entry], Callable[[Any], tuple[str, str]]] = {
 def group_log(group: str) -> str:
     """Return the file name of a group's activity log."""
     return f"{group}_{MESSAGE_LOG}"
+
+
+def text_log_lines(batch: Sequence[AnyEntry]) -> dict[str, list[str]]:
+    """Return what committed entries write, as `text_log_line` has it: lines by the file name of their log, in order."""
+    lines: dict[str, list[str]] = {MESSAGE_LOG: []}
+    private = lines[MESSAGE_LOG]
+    for e in batch:
+        if type(e) is entries.Message:  # most of all, and so without a call for each
+            text = e.text if e.text.isprintable() and "\\" not in e.text else escaped(e.text)
+            private.append(f"{e.seq}; {local_time(e.at)}; {e.user}; {e.to}; {text}\n")
+        elif (written := text_log_line(e)) is not None:
+            lines.setdefault(written[0], []).append(written[1])
+    if not private:
+        del lines[MESSAGE_LOG]
+    return lines
 
 
 def text_log_line(entry: AnyEntry) -> tuple[str, str] | None:

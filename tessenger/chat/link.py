@@ -46,11 +46,11 @@ class Link:
     """A connection, and the session that it carries once somebody signed in.
 
     `user` is "" before that, and `unread` the number of the last message that the sign-in found, 0 for none.
-    `busy`: a request is under way that the next ones must wait for.
+    `busy`: a request is under way that the next ones must wait for. `out` takes what is sent at once.
     """
 
     __slots__ = (
-        "_carrier", "_held", "_held_bytes", "_out", "busy", "ended", "ip", "number", "session", "throttled",
+        "_carrier", "_held", "_held_bytes", "busy", "ended", "ip", "number", "out", "session", "throttled",
         "udp_port", "unanswered", "unread", "user", "waiting",
     )  # fmt: skip
 
@@ -68,7 +68,7 @@ class Link:
         self.unread = 0
         self.waiting: deque[AnyRequest | BadLine] = deque()
         self._carrier = carrier
-        self._out = carrier.write
+        self.out = carrier.write
         self._held: deque[bytes | Place] = deque()
         self._held_bytes = 0
 
@@ -81,7 +81,7 @@ class Link:
             self._held_bytes += len(data)
             self._carrier.kept_back(self._held_bytes)
         else:
-            self._out(data)
+            self.out(data)
 
     @property
     def is_holding(self) -> bool:
@@ -97,7 +97,7 @@ class Link:
     def fill(self, lines: bytes, then: Callable[[], None]) -> None:
         """Send a part of what belongs into the first place; call `then` when there is room for more of it."""
         if not self.ended:
-            self._out(lines)
+            self.out(lines)
             self._carrier.when_written(then)
 
     def release(self, place: Place, lines: bytes) -> None:
@@ -115,7 +115,7 @@ class Link:
                 self._held_bytes -= len(data)
         joined = b"".join(ready)
         if joined and not self.ended:
-            self._out(joined)
+            self.out(joined)
 
     def end(self) -> None:
         """Send what is left and close. Nothing more is read from here.
@@ -125,7 +125,7 @@ class Link:
         """
         last = self._held[-1] if self._held else None
         if isinstance(last, bytes):
-            self._out(last.splitlines(keepends=True)[-1])
+            self.out(last.splitlines(keepends=True)[-1])
         self._held.clear()
         self.ended = True
         self.waiting.clear()

@@ -13,6 +13,7 @@ last entry, for no process's death takes a commit back. So numbers rise without 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ class SqliteJournal:
     def __init__(self, path: Path, durability: Literal["process", "power"], wal_bytes: int = WAL_BYTES) -> None:
         """Open the journal at `path`, making it where there is none. Raises `JournalError`."""
         self._path = path
-        self._wal = Path(f"{path}-wal")
+        self._wal = f"{path}-wal"
         self._wal_bytes = wal_bytes
         self._truncate_at = wal_bytes
         self._reserving = durability == "process"
@@ -74,14 +75,8 @@ class SqliteJournal:
 
     def commit(self, batch: Sequence[AnyEntry]) -> None:
         """Keep `batch` and what it changes in one transaction. Raises `JournalBusy` when there is no room."""
-        change_of = changes.CHANGES
-        new: list[rows.Row] = []
-        changing: list[AnyEntry] = []
-        for entry in batch:
-            if entry.seq:
-                new.append(rows.to_row(entry))
-            if type(entry) in change_of:
-                changing.append(entry)
+        new = rows.to_rows(batch)
+        changing = [entry for entry in batch if type(entry) in changes.CHANGES]
         if not new and not changing:
             return
         last = new[-1][0] if new else self._seq
@@ -201,7 +196,7 @@ class SqliteJournal:
         db.execute("BEGIN IMMEDIATE")
         if self._count_now or self._seq - self._counters.seq >= COUNT_EVERY:
             self._keep_counted(db)
-        db.executemany(rows.INSERT, new)
+        rows.insert(db, new)
         for entry in changing:
             changes.CHANGES[type(entry)](db, entry)
         db.execute("COMMIT")
@@ -265,7 +260,7 @@ class SqliteJournal:
 
     def _truncate_when_large(self) -> None:
         """Begin the write-ahead file anew when it is too large; readers in the way make it wait for more growth."""
-        size = self._wal.stat().st_size
+        size = os.stat(self._wal).st_size  # noqa: PTH116 of a string: this is done for each batch
         if size <= self._truncate_at:
             return
         self._db.execute(f"PRAGMA busy_timeout = {_TRUNCATE_WAIT_MS}")

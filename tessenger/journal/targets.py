@@ -1,4 +1,4 @@
-"""Finding entries by whom they are to, a person or a group: an index that is filled behind the log. SQL, for the logger and for readers.
+"""Finding entries by whom they are to, with an index that is filled behind the log. For the logger and for readers.
 
 An index that moves on with every message costs a page of writing at a random place each time, more than the message
 itself. So the table `targets` is filled with many entries at a time, sorted, in the transaction that also writes the

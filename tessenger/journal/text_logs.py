@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tessenger.chat.entries import REDACTED, AnyEntry, Redacted
-from tessenger.chat.lines import MESSAGE_LOG, USER_LOG, text_log_line
+from tessenger.chat.lines import MESSAGE_LOG, USER_LOG, text_log_line, text_log_lines
 from tessenger.errors import JournalBusy, JournalError
 from tessenger.journal import redaction, rotation
 
@@ -216,9 +216,8 @@ class TextLogs:
                 self.writing()
                 appended[name] = self._open(name)
                 appended[name].append("".join(lines).encode())
-            for entry in batch:
-                if type(entry) is Redacted:  # also one that was read again after a crash: it is the same twice
-                    self._redact(entry.target_seq)
+            for entry in [entry for entry in batch if type(entry) is Redacted]:
+                self._redact(entry.target_seq)  # also one that was read again after a crash: it is the same twice
         except OSError as error:
             self._fail(error)
             return False
@@ -247,13 +246,15 @@ class TextLogs:
 
     def _lines(self, batch: Sequence[AnyEntry]) -> dict[str, list[str]]:
         """Return the lines of `batch` by file; while behind, without those that a file has."""
+        if not self._behind:
+            return text_log_lines(batch)
         lines: dict[str, list[str]] = {}
         for entry in batch:
             written = text_log_line(entry)
             if written is None:
                 continue
             name, line = written
-            if not self._behind or entry.seq > self._has(name):
+            if entry.seq > self._has(name):
                 lines.setdefault(name, []).append(line)
         return lines
 

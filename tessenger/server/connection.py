@@ -56,6 +56,7 @@ class ClientConnection(asyncio.Protocol):
         """TLS is done; somebody may sign in."""
         transport = cast("asyncio.Transport", transport)  # uvloop's are not derived from it
         self._transport = transport
+        self.link.out = transport.write  # what is written most goes there without another call
         transport.set_write_buffer_limits(high=self._door.limits.queue_bytes or 1 << 62)
         if self._refusal is not None:
             self._door.hub.hang_up(self.link, *self._refusal)
@@ -64,25 +65,29 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Carry out what is complete."""
-        if self.link.ended:
+        link = self.link
+        if link.ended:
             return
         lines = self._reader.feed(data)
         if not lines:
             return
-        hub = self._door.hub
+        door = self._door
+        hub = door.hub
         if type(lines[-1]) is TooLong:
             lines.pop()
-            hub.received(self.link, lines)  # type: ignore[arg-type]  # a TooLong is always the last
-            hub.hang_up(self.link, "line_too_long", words.LINE_TOO_LONG.format(limit=self._door.limits.line_bytes))
+            hub.received(link, lines)  # type: ignore[arg-type]  # a TooLong is always the last
+            hub.hang_up(link, "line_too_long", words.LINE_TOO_LONG.format(limit=door.limits.line_bytes))
             return
-        self._bad_lines += sum(1 for line in lines if type(line) is BadLine)
-        hub.received(self.link, lines)  # type: ignore[arg-type]  # no TooLong in it
-        if self._bad_lines >= self._door.limits.bad_lines:
-            hub.hang_up(self.link, "too_many_bad_lines", words.TOO_MANY_BAD_LINES.format(count=self._bad_lines))
+        bad = list(map(type, lines)).count(BadLine)
+        hub.received(link, lines)  # type: ignore[arg-type]  # no TooLong in it
+        self._bad_lines += bad
+        if bad and self._bad_lines >= door.limits.bad_lines:
+            hub.hang_up(link, "too_many_bad_lines", words.TOO_MANY_BAD_LINES.format(count=self._bad_lines))
             return
-        self._take_allowance(len(lines))
-        self._held = self._held + len(data) if self.link.waiting else 0
-        if self.link.full or self._held > MAX_HELD_BYTES or self._door.log.full:
+        if door.limits.messages_per_second:
+            self._take_allowance(len(lines))
+        self._held = self._held + len(data) if link.waiting else 0
+        if link.full or self._held > MAX_HELD_BYTES or door.log.full:
             self.throttle()
 
     def eof_received(self) -> bool:
@@ -175,8 +180,6 @@ class ClientConnection(asyncio.Protocol):
     def _take_allowance(self, count: int) -> None:
         """Let a client that sends faster than it may wait, without an error."""
         rate = self._door.limits.messages_per_second
-        if not rate:
-            return
         now = self._door.loop.time()
         earned = (now - self._allowance_at) * rate
         self._allowance = min(float(self._door.limits.burst), self._allowance + earned) - count

@@ -8,11 +8,10 @@ frames that it would read next anyway.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import cast
 
-from tessenger.chat import entries, routing
+from tessenger.chat import routing
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.ports import Worker
@@ -161,16 +160,15 @@ class Followers:
         live = [follower for follower in self.all if follower.live]
         due = routing.for_workers(batch, [f.slot for f in live if f.slot], self._ledger.present)
         due[0] = routing.for_state(batch)
-        with _without_texts(batch):
-            whole = b""
-            for follower in live:
-                follower.sent_seq = max(follower.sent_seq, last)
-                concerning = due[follower.slot]
-                if concerning is batch:
-                    whole = whole or frames.encode(frames.Feed(batch))
-                    self._send(follower, whole)
-                elif concerning:
-                    self._send(follower, frames.encode(frames.Feed(concerning)))
+        whole = b""
+        for follower in live:
+            follower.sent_seq = max(follower.sent_seq, last)
+            concerning = due[follower.slot]
+            if concerning is batch:
+                whole = whole or frames.encode(frames.Feed(frames.abridged(batch, 0)))
+                self._send(follower, whole)
+            elif concerning:
+                self._send(follower, frames.encode(frames.Feed(frames.abridged(concerning, follower.slot))))
 
     def _send(self, follower: Follower, data: bytes) -> None:
         """Send a frame, unless the follower has too much to read already: then it must catch up."""
@@ -215,21 +213,6 @@ class Followers:
             follower.sent_seq = missed[-1].seq
             wanted = missed if follower.slot else routing.for_state(missed)
             if wanted:
-                with _without_texts(wanted):
-                    follower.transport.write(frames.encode(frames.Feed(wanted)))
+                follower.transport.write(frames.encode(frames.Feed(frames.abridged(wanted, 0))))
             await asyncio.sleep(0)
             faults.reach("logger.catching_up")
-
-
-@contextmanager
-def _without_texts(batch: Sequence[AnyEntry]) -> Iterator[None]:
-    """Encode messages without their texts: the bodies have them, and no worker needs them twice."""
-    messages = [entry for entry in batch if isinstance(entry, entries.Message | entries.GroupMessage)]
-    texts = [entry.text for entry in messages]
-    for entry in messages:
-        entry.text = ""
-    try:
-        yield
-    finally:
-        for entry, text in zip(messages, texts, strict=True):
-            entry.text = text

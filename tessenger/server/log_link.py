@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import cast
 
 from tessenger.chat import entries
@@ -34,13 +35,18 @@ class LogLink(asyncio.Protocol):
     """Appends this worker's entries, and feeds what is committed to `committed`."""
 
     def __init__(self, worker: Worker, after: int, committed: Callable[[Sequence[AnyEntry]], None]) -> None:
-        """Feed everything behind number `after`. `drained` may be set to hear when clients can be read again."""
+        """Feed everything behind number `after`. `drained` may be set to hear when clients can be read again.
+
+        `full`: so much is on its way that clients should wait.
+        """
         self.drained: Callable[[], None] = lambda: None
+        self.full = False
         self._worker = worker
         self._after = after
         self._committed = committed
         self._n = 0
-        self._open: deque[tuple[int, AnyEntry]] = deque()
+        self._open: deque[AnyEntry] = deque()
+        self._open_n = 1  # of the first of them
         self._outgoing: list[AnyEntry] = []
         self._outgoing_n = 1
         self._sizes: deque[tuple[int, int]] = deque()  # for each frame the `n` that ends it, and its bytes
@@ -50,7 +56,6 @@ class LogLink(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._live = False
         self._scheduled = False
-        self._full = False
         self._closed = False
         self._caught_up = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -61,7 +66,9 @@ class LogLink(asyncio.Protocol):
     def append(self, entry: AnyEntry) -> int:
         """Send `entry` with the next turn of the loop and return its `n`."""
         self._n += 1
-        self._open.append((self._n, entry))
+        self._open.append(entry)
+        if len(self._open) > MAX_OPEN:
+            self.full = True
         if self._live:
             self._outgoing.append(entry)
             if not self._scheduled:
@@ -72,13 +79,6 @@ class LogLink(asyncio.Protocol):
         return self._n
 
     # ---- for the worker ----
-
-    @property
-    def full(self) -> bool:
-        """Whether so much is on its way that clients should wait."""
-        if len(self._open) > MAX_OPEN or self._bytes > MAX_OPEN_BYTES:
-            self._full = True
-        return self._full
 
     async def settled(self) -> None:
         """Wait until everything that was appended has come back."""
@@ -132,34 +132,58 @@ class LogLink(asyncio.Protocol):
         if not self._closed:
             self._task = self._loop.create_task(self._connect())
 
-    def _feed(self, batch: Sequence[AnyEntry]) -> None:
+    def _feed(self, batch: Sequence[AnyEntry | frames.Placed]) -> None:
         slot = self._worker.slot
         passed = 0
-        for entry in batch:
-            if entry.slot == slot:
-                passed = entry.n
-            if entry.seq:
-                self._after = entry.seq
+        committed: list[AnyEntry] = []
+        for item in batch:
+            if type(item) is frames.Placed:
+                committed += self._placed(item)
+                passed = item.n + item.count - 1
+                continue
+            if item.slot == slot:  # type: ignore[union-attr]  # by type
+                passed = item.n
+            committed.append(item)  # type: ignore[arg-type]  # by type
+        self._after = next((entry.seq for entry in reversed(committed) if entry.seq), self._after)
         if self._live:
             self._settle(passed)
-        self._committed(batch)
+        self._committed(committed)
+
+    def _placed(self, placed: frames.Placed) -> list[AnyEntry]:
+        """Take entries that came back from those that are open, and give them their numbers."""
+        self._forget(placed.n - 1)
+        slot, at = self._worker.slot, placed.at
+        entries_ = [self._open.popleft() for _ in range(placed.count)]
+        self._open_n += placed.count
+        for n, seq, entry in zip(count(placed.n), count(placed.seq), entries_):
+            entry.n = n
+            entry.seq = seq
+            entry.at = at
+            entry.slot = slot
+        return entries_
 
     def _settle(self, n: int) -> None:
-        """Forget what has come back, up to `n`."""
+        """Let what has come back, up to `n`, make room for more."""
+        self._forget(n)
         waiting = self._open
-        while waiting and waiting[0][0] <= n:
-            waiting.popleft()
         while self._sizes and self._sizes[0][0] <= n:
             self._bytes -= self._sizes.popleft()[1]
         if not waiting:
             self._emptied.set()
-        if self._full and len(waiting) < MAX_OPEN // 2 and self._bytes < MAX_OPEN_BYTES // 2:
-            self._full = False
+        if self.full and len(waiting) < MAX_OPEN // 2 and self._bytes < MAX_OPEN_BYTES // 2:
+            self.full = False
             self.drained()
+
+    def _forget(self, n: int) -> None:
+        while self._open_n <= n and self._open:
+            self._open.popleft()
+            self._open_n += 1
 
     def _resume(self) -> None:
         """Everything missed is here: settle what was ordered without a trace, send the rest again."""
-        lost = [self._verdict(n, entry) for n, entry in self._open if n <= self._ordered_before]
+        lost = [
+            self._verdict(n, entry) for n, entry in enumerate(self._open, self._open_n) if n <= self._ordered_before
+        ]
         self._settle(self._ordered_before)
         again = list(self._open)
         self._live = True
@@ -169,7 +193,7 @@ class LogLink(asyncio.Protocol):
         self._bytes = 0
         for start in range(0, len(again), RESENT):
             piece = again[start : start + RESENT]  # its first `n` may be far above what a new logger knows of
-            self._write(frames.Append(piece[0][0], [entry for _, entry in piece]))
+            self._write(frames.Append(self._open_n + start, piece))
         self._outgoing_n = self._n + 1
         self._caught_up.set()
         if lost:
@@ -203,3 +227,5 @@ class LogLink(asyncio.Protocol):
         """Note that `size` more bytes are on their way, up to entry `last_n`."""
         self._sizes.append((last_n, size))
         self._bytes += size
+        if self._bytes > MAX_OPEN_BYTES:
+            self.full = True

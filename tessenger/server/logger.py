@@ -16,7 +16,7 @@ import uvloop
 
 from tessenger.chat.entries import AnyEntry, Command, Released
 from tessenger.chat.ledger import Ledger
-from tessenger.chat.lines import active_user_lines, console_lines
+from tessenger.chat.lines import active_user_lines, console_lines, kinds_shown
 from tessenger.chat.ports import Worker
 from tessenger.errors import JournalBusy
 from tessenger.journal.checkpointer import Checkpointer
@@ -248,7 +248,8 @@ class Logger:
         if self._level == "off":
             return
         lines: list[str] = []
-        for entry in batch:
+        shown = kinds_shown(self._level)
+        for entry in [entry for entry in batch if type(entry) in shown]:
             lines += console_lines(entry, self._level)
             if type(entry) is Command and entry.name == "activeuser":
                 lines += active_user_lines(list(self._ledger.present.online.values()))
