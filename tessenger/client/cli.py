@@ -100,7 +100,7 @@ def _udp_host(client: ClientSection) -> str:
 def _front_end(asked: argparse.Namespace, settings: app.Settings, preferences: Preferences) -> app.FrontEnd:
     person = _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
     # A dumb terminal cannot move its cursor: plain lines.
-    if person and not _is_scripted(asked) and os.environ.get("TERM", "dumb") != "dumb":
+    if person and not _is_scripted(asked) and not asked.plain and os.environ.get("TERM", "dumb") != "dumb":
         from tessenger.client.repl import in_terminal  # noqa: PLC0415 - a pipe does not pay for prompt_toolkit
 
         return in_terminal(preferences, sys.stdout.encoding or "")

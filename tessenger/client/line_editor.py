@@ -6,6 +6,7 @@ It asks no terminal where its cursor is: such answers arrive between keys, and l
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Mapping
 
@@ -41,6 +42,14 @@ class TerminalOutput(Vt100_Output):
     def get_rows_below_cursor_position(self) -> int:
         """Return what prompt_toolkit would otherwise ask the terminal for."""
         return 1
+
+    def flush(self) -> None:
+        """Write, unless the terminal is gone: then SIGHUP and the end of the input say so, and the logout goes out."""
+        try:
+            super().flush()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
 
 
 class Hands(Struct, frozen=True):

@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
         help="sign in, carry COMMAND out, leave; can be given repeatedly",
     )
     p.add_argument("--json", action="store_true", help="write answers and events as JSON, one object a line")
+    p.add_argument("--plain", action="store_true", help="plain lines in a terminal too, without editor and colours")
     p.add_argument("--profile", metavar="NAME", help="use this profile of client.toml; else TESSENGER_PROFILE")
     p.add_argument("--list-profiles", action="store_true", help="show the profiles of client.toml and end")
     p.add_argument("--config", metavar="FILE", type=Path, help="read this config.toml")

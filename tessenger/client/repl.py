@@ -31,6 +31,7 @@ from tessenger.client.session import Chat
 from tessenger.client.tab import ChatCompleter
 from tessenger.client.toolbar import Standing, toolbar
 from tessenger.wire.messages import AnyAnswer, GroupMessage, Message, Unread
+from tessenger.wire.text import clean_line
 
 LEAVE_SECONDS = 5.0
 """How long leaving waits for the answers to what was typed before."""
@@ -114,7 +115,7 @@ class Repl:
 
     def signed_in(self, user: str) -> None:
         """Greet whoever is at the keyboard."""
-        self._user = user
+        self._user = clean_line(user)
         self._look = self._looking(user)
         self._look.begin(time.time_ns() // 1_000_000)
         for line in (render.WELCOME, "", render.PROMPT):
@@ -216,7 +217,7 @@ class Repl:
 
     @property
     def _current(self) -> str:
-        return self._chat.conversation.name if self._chat is not None else ""
+        return clean_line(self._chat.conversation.name) if self._chat is not None else ""
 
     def _painter(self) -> Painter:
         return Painter(self._depth if self._preferences.values.colours else Depth.NOTHING)

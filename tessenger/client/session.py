@@ -49,7 +49,7 @@ from tessenger.wire.messages import (
     Unread,
     UserLine,
 )
-from tessenger.wire.names import key
+from tessenger.wire.names import is_name, key
 from tessenger.wire.text import clean_line
 
 A = TypeVar("A", bound=Answer)
@@ -220,8 +220,8 @@ class Chat:
 
         def answered(answer: AnyAnswer) -> None:
             if isinstance(answer, NamesAnswer):
-                users.extend(answer.users)
-                groups.extend(answer.groups)
+                users.extend(filter(is_name, answer.users))
+                groups.extend(filter(is_name, answer.groups))
                 if answer.more:
                     return
             on_names(KnownNames(tuple(users), tuple(groups)))

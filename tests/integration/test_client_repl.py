@@ -6,7 +6,7 @@ import re
 import signal
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,30 +27,11 @@ from tessenger.wire.messages import (
     Resume,
 )
 from tests.support.fake_server import AT, FakeServer
-from tests.support.piped_client import SCRIPTED, environment
+from tests.support.person import Person
 from tests.support.pty_terminal import CTRL_C, CTRL_D, CTRL_R, ENTER, LEFT, TAB, UP, PtyTerminal
 
 TIME = "10 November 2023 20:57:10"
 KEY = "k" * 43
-
-
-class Person:
-    """Someone at a terminal, before they have signed in."""
-
-    def __init__(
-        self, server: FakeServer, home: Path, *, columns: int = 80, rows: int = 24, command: Sequence[str] = SCRIPTED
-    ) -> None:
-        whole = [*command, "--no-tls", "127.0.0.1", str(server.port)]
-        self.terminal = PtyTerminal(whole, env=environment(home), cwd=home, columns=columns, rows=rows)
-
-    def sign_in(self, user: str = "aaa") -> PtyTerminal:
-        """Sign in; return the terminal with an empty command line."""
-        self.terminal.until_line("Username:")
-        self.terminal.type(user + ENTER)
-        self.terminal.until_line("Password:")
-        self.terminal.type("123" + ENTER)
-        self.terminal.until_line(">")
-        return self.terminal
 
 
 @pytest.fixture
@@ -63,7 +44,7 @@ def server() -> Iterator[FakeServer]:
 @pytest.fixture
 def person(server: FakeServer, tmp_path: Path) -> Iterator[Person]:
     """Someone in front of a window of 80 by 24."""
-    someone = Person(server, tmp_path)
+    someone = Person(server.port, tmp_path, "--no-tls")
     with someone.terminal:
         yield someone
 
@@ -194,7 +175,7 @@ def test_history_lasts_from_session_to_session(server: FakeServer, person: Perso
     path = tmp_path / "state" / "history-aaa"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_text() == "msgto bbb remember me\n/activeuser\n"
-    again = Person(server, tmp_path)
+    again = Person(server.port, tmp_path, "--no-tls")
     with again.terminal:
         terminal = again.sign_in()
         terminal.type(UP)
@@ -263,7 +244,7 @@ def test_a_replaced_session_ends_with_the_servers_words(server: FakeServer, term
 
 def test_a_broken_connection_is_resumed(server: FakeServer, tmp_path: Path) -> None:
     """The toolbar says so, what is typed meanwhile waits, and the line stays."""
-    person = Person(server, tmp_path)
+    person = Person(server.port, tmp_path, "--no-tls")
     with person.terminal as terminal:
         person.sign_in()
         server.stop()
@@ -346,7 +327,7 @@ def test_cancelling_an_offer(server: FakeServer, terminal: PtyTerminal, tmp_path
 
 def test_a_small_window(server: FakeServer, tmp_path: Path) -> None:
     """40 by 10: the line, the toolbar and the menu have room, and a resize draws them anew."""
-    person = Person(server, tmp_path, columns=40, rows=10)
+    person = Person(server.port, tmp_path, "--no-tls", columns=40, rows=10)
     with person.terminal as terminal:
         person.sign_in()
         server.say("aaa", "how are u ?")
@@ -382,7 +363,7 @@ def test_a_fault_of_the_client_itself_is_one_line(server: FakeServer, tmp_path: 
         "import sys; from tests.support import client_program; from tessenger.client import render;"
         " render.heading = lambda *a, **k: 1 // 0; sys.exit(client_program.main())"
     )
-    person = Person(server, tmp_path, command=[sys.executable, "-c", program])
+    person = Person(server.port, tmp_path, "--no-tls", command=[sys.executable, "-c", program])
     with person.terminal as terminal:
         person.sign_in()
         server.say("aaa", "hi")
