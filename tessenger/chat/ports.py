@@ -181,6 +181,14 @@ class SharedState(Protocol):
         """The password was right: forget the failures and return the number of the new session."""
         ...
 
+    def begin_attempts(self, worker: Worker, asked: Sequence[tuple[str, str]]) -> list[MayTry | TryLater | IsBlocked]:
+        """Do `begin_attempt` for several: user and address of each."""
+        ...
+
+    def end_attempts(self, ended: Sequence[tuple[int, str, bool]]) -> list[int | AttemptFailed]:
+        """Do `attempt_succeeded` or `attempt_failed` for several: attempt, user, and whether the password was right."""
+        ...
+
     def attach(self) -> int:
         """Return a number for a session that is resumed."""
         ...

@@ -26,7 +26,8 @@ AGAIN_SECONDS = 0.02
 """Pause between two attempts to reach the logger."""
 
 OPERATIONS = (
-    "begin_attempt", "attempt_failed", "attempt_succeeded", "attach", "create_group", "join_group", "report",
+    "begin_attempt", "attempt_failed", "attempt_succeeded", "begin_attempts", "end_attempts",
+    "attach", "create_group", "join_group", "report",
 )  # fmt: skip
 """What of the shared state can be called from other processes."""
 
@@ -91,7 +92,7 @@ def follow(epoch: int, state: MemoryState) -> None:
                 while data := feed.recv(1 << 18):
                     for frame in reader.feed(data):
                         if isinstance(frame, frames.Feed):
-                            state.apply(frame.batch)
+                            state.apply(frame.batch)  # type: ignore[arg-type]  # nothing is `Placed` for slot 0
         except OSError:  # the logger is being replaced
             time.sleep(AGAIN_SECONDS)
 

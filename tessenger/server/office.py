@@ -20,41 +20,29 @@ from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ports import (
     ClaimRefused,
     ClaimResult,
-    IsBlocked,
     OpenClaim,
     Page,
     Question,
     Reader,
     SharedState,
-    SignedIn,
     SignInResult,
-    TryLater,
     Unavailable,
     Worker,
-    WrongPassword,
 )
 from tessenger.errors import JournalError, StateUnavailable
 from tessenger.journal.reader import SqliteReader
 from tessenger.server import faults, manager
+from tessenger.server.sign_ins import SignIns
 from tessenger.state.credentials import Credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-HASHING_THREADS = 2
-"""Passwords that are checked at once: each hash takes 19 MiB and tens of milliseconds of a core."""
 
 CLAIM_SECONDS = 4.0
 """How long a claim waits for a manager that is being replaced."""
 
 AGAIN_SECONDS = 0.02
 """Pause between two attempts to reach the manager."""
-
-MAX_SIGNING_IN = 2_000
-"""Sign-ins that may wait for a thread; above it a worker answers that it is busy."""
-
-SIGN_IN_SECONDS = 20.0
-"""How long a sign-in may wait for its turn at an address's rate."""
 
 MAX_ASKING = 256
 """Questions about the past that may wait for the thread that reads it; above it a worker answers that it is busy."""
@@ -177,13 +165,10 @@ class Office:
         self, worker: Worker, epoch: int, credentials: Credentials, journal: Path, block_seconds: float
     ) -> None:
         """`epoch` is the manager's."""
-        self.credentials = credentials
-        self.block_seconds = block_seconds
         self._worker = worker
         self._state = SharedStateLink(worker, epoch)
+        self.sign_ins = SignIns(worker, self._state, credentials, block_seconds)
         self._loop = asyncio.get_running_loop()
-        self._signing_in = 0
-        self._hashing = ThreadPoolExecutor(HASHING_THREADS, "sign-in")
         self._claiming = ThreadPoolExecutor(1, "claims")
         self._reading = ReadingThread(journal, "journal")
         self._looking_back = ReadingThread(journal, "history")
@@ -194,26 +179,7 @@ class Office:
 
     def sign_in(self, user: str, password: str, address: str, then: Callable[[SignInResult], None]) -> None:
         """See `chat.ports.Office`."""
-        if self._signing_in >= MAX_SIGNING_IN:
-            self._loop.call_soon(then, Unavailable())
-            return
-        self._signing_in += 1
-        deadline = self._loop.time() + SIGN_IN_SECONDS
-
-        def done(result: SignInResult | TryLater) -> None:
-            if not isinstance(result, TryLater):
-                self._signing_in -= 1
-                then(result)
-            elif self._loop.time() + result.seconds > deadline:
-                self._signing_in -= 1
-                then(Unavailable())
-            else:
-                self._loop.call_later(result.seconds, attempt)
-
-        def attempt() -> None:
-            self._do(self._hashing, lambda: self._check(user, password, address), done)
-
-        attempt()
+        self.sign_ins.sign_in(user, password, address, then)
 
     def attach(self, then: Callable[[ClaimResult], None]) -> None:
         """See `chat.ports.Office`."""
@@ -287,19 +253,6 @@ class Office:
         self._following.submit(self._state.follow, epoch)
 
     # ---- on the threads ----
-
-    def _check(self, user: str, password: str, address: str) -> SignInResult | TryLater:
-        begun = self._state.call(lambda state: state.begin_attempt(self._worker, user, address))
-        if isinstance(begun, TryLater | IsBlocked | Unavailable):
-            return begun
-        name = self.credentials.verify(user, password)
-        if name is None:
-            failed = self._state.call(lambda state: state.attempt_failed(begun.attempt, user))
-            if isinstance(failed, Unavailable):
-                return failed
-            return WrongPassword(user, failed.failures, failed.blocked_until, self.block_seconds)
-        number = self._state.call(lambda state: state.attempt_succeeded(begun.attempt, user))
-        return number if isinstance(number, Unavailable) else SignedIn(name, number)
 
     def _read(
         self,

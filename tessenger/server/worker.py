@@ -194,13 +194,13 @@ class WorkerProcess:
     def _reload(self, config: Config) -> None:
         self._door.limits = config.limits
         self._hub.rules = _rules(config)
-        self._office.block_seconds = config.auth.block_seconds
+        self._office.sign_ins.block_seconds = config.auth.block_seconds
         try:
             credentials = Credentials.load(Path(config.server.credentials))
         except CredentialsError:  # the supervisor has said so; the users stay as they were
             _log.exception("credentials were not read again")
             return
-        self._office.credentials = self._hub.accounts = credentials
+        self._office.sign_ins.credentials = self._hub.accounts = credentials
 
     async def _drain(self) -> None:
         """Wait until what clients have sent is committed and answered."""

@@ -51,6 +51,8 @@ class Credentials:
         self._users = dict(users)
         self.names: Mapping[str, str] = MappingProxyType({key: name for key, (name, _) in users.items()})
         """The name of each user as the file has it, by its key."""
+        self.hashes = any(secret.startswith(_HASH_PREFIX) for _, secret in users.values())
+        """Whether `verify` takes its time: some password is hashed."""
         self._decoy = next((secret for _, secret in users.values() if secret.startswith(_HASH_PREFIX)), None)
 
     @classmethod
@@ -63,7 +65,7 @@ class Credentials:
         return self.names.get(names.key(user))
 
     def verify(self, user: str, password: str) -> str | None:
-        """Return the user's canonical name if the password is right, else None. Takes tens of milliseconds.
+        """Return the user's canonical name if the password is right, else None. Where `hashes`, takes tens of ms.
 
         As soon as one password in the file is hashed, every answer costs a hash, so that its time tells nobody which
         users there are.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -58,7 +58,6 @@ class StateLimits(Struct, frozen=True):
 
 class _Attempt(Struct, frozen=True):
     worker: Worker
-    user: str
     began: int
 
 
@@ -89,7 +88,7 @@ class MemoryState:
         self._last_number = epoch * NUMBERS_PER_EPOCH
         self._present = Present(snapshot)
         self._failing: OrderedDict[str, int] = OrderedDict(self._present.failures)
-        self._attempts: dict[int, _Attempt] = {}
+        self._attempts: dict[str, dict[int, _Attempt]] = {}  # by the user's key
         self._open_groups: dict[str, _Claim] = {}
         self._open_members: dict[tuple[str, str], _Claim] = {}
         self._rates = Rates(limits.logins_per_second)
@@ -108,7 +107,7 @@ class MemoryState:
             self._wait_for_reports()
             now = self._clock()
             until = self._present.blocks.get(key, ("", 0))[1]
-            open_ones = sum(1 for a in self._attempts.values() if a.user == key and now - a.began < ATTEMPT_MS)
+            open_ones = sum(1 for a in self._attempts.get(key, {}).values() if now - a.began < ATTEMPT_MS)
             if until <= now and self._failing.get(key, 0) + open_ones >= self._limits.max_attempts:
                 return TryLater(OPEN_ATTEMPT_WAIT)  # asked again often: it must not use up the address's rate
             wait = self._rates.take(address, now)
@@ -117,14 +116,14 @@ class MemoryState:
             if until > now:
                 return IsBlocked(until)
             number = self._number()
-            self._attempts[number] = _Attempt(worker, key, now)
+            self._attempts.setdefault(key, {})[number] = _Attempt(worker, now)
             return MayTry(number)
 
     def attempt_failed(self, attempt: int, user: str) -> AttemptFailed:
         """See `SharedState`."""
         key = names.key(user)
         with self._ready:
-            self._attempts.pop(attempt, None)
+            self._end_attempt(attempt, key)
             failures = self._failing.pop(key, 0) + 1
             if failures < self._limits.max_attempts:
                 self._failing[key] = failures
@@ -138,9 +137,20 @@ class MemoryState:
     def attempt_succeeded(self, attempt: int, user: str) -> int:
         """See `SharedState`."""
         with self._ready:
-            self._attempts.pop(attempt, None)
+            self._end_attempt(attempt, names.key(user))
             self._failing.pop(names.key(user), None)
             return self._number()
+
+    def begin_attempts(self, worker: Worker, asked: Sequence[tuple[str, str]]) -> list[MayTry | TryLater | IsBlocked]:
+        """See `SharedState`."""
+        return [self.begin_attempt(worker, user, address) for user, address in asked]
+
+    def end_attempts(self, ended: Sequence[tuple[int, str, bool]]) -> list[int | AttemptFailed]:
+        """See `SharedState`."""
+        return [
+            self.attempt_succeeded(attempt, user) if is_right else self.attempt_failed(attempt, user)
+            for attempt, user, is_right in ended
+        ]
 
     def attach(self) -> int:
         """See `SharedState`."""
@@ -228,9 +238,18 @@ class MemoryState:
                 worker = Worker(entry.dead_slot, entry.generation)
                 self._reporters.discard(worker)
                 self._drop_claims(lambda c: c.worker == worker)
-                self._attempts = {n: a for n, a in self._attempts.items() if a.worker != worker}
+                for user, attempts in list(self._attempts.items()):
+                    for number in [number for number, attempt in attempts.items() if attempt.worker == worker]:
+                        self._end_attempt(number, user)
             elif isinstance(entry, entries.GroupCreated | entries.GroupJoined):
                 self._drop_settled()
+
+    def _end_attempt(self, number: int, user: str) -> None:
+        attempts = self._attempts.get(user)
+        if attempts is not None:
+            attempts.pop(number, None)
+            if not attempts:
+                del self._attempts[user]
 
     def _drop_settled(self) -> None:
         """Forget the claims whose entries the log has by now."""
