@@ -1,4 +1,4 @@
-"""What a delivery costs, as a chart: bars in groups, the cost on a logarithmic scale. Pure: returns SVG."""
+"""What a delivery costs, as a chart: a dot for each server, the cost on a logarithmic scale. Pure: returns SVG."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from html import escape
 
 WIDTH = 860
 LEFT, RIGHT, TOP, BOTTOM = 170, 60, 44, 30
-BAR, GAP, HEADING = 17, 22, 24
+ROW, GAP, HEADING = 18, 14, 26
 LOWEST = 0.1
-"""µs: the bars begin there."""
-OURS, THEIRS = "#0b6bcb", "#9aa3ad"
+"""µs: the scale begins there."""
+OUR_COLOUR, THEIR_COLOUR = "#0b6bcb", "#555b63"
+OURS = "Tessenger"
+"""What the names of our servers begin with."""
 
 
 def draw(costs: Mapping[str, Mapping[str, float]]) -> str:
     """Return the chart: for each load the servers, the cheapest first, each with its µs of CPU for a delivery."""
     highest = 10 ** math.ceil(math.log10(max(max(values.values()) for values in costs.values())))
     decades = math.log10(highest / LOWEST)
-    height = TOP + BOTTOM + sum(HEADING + GAP + BAR * len(values) for values in costs.values())
+    height = TOP + BOTTOM + sum(HEADING + GAP + ROW * len(values) for values in costs.values())
 
     def x(value: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * math.log10(max(value, LOWEST) / LOWEST) / decades
@@ -43,12 +45,15 @@ def draw(costs: Mapping[str, Mapping[str, float]]) -> str:
         top += HEADING
         parts.append(f'<text x="16" y="{top - 8}" font-weight="bold">{escape(load)}</text>')
         for server, value in sorted(values.items(), key=lambda each: each[1]):
-            colour = OURS if server.startswith("Tessenger") else THEIRS
-            width = max(1.0, x(value) - LEFT)
-            middle = top + BAR - 5
-            parts.append(f'<text x="{LEFT - 8}" y="{middle}" text-anchor="end">{escape(server)}</text>')
-            parts.append(f'<rect x="{LEFT}" y="{top + 1}" width="{width:.1f}" height="{BAR - 4}" fill="{colour}"/>')
-            parts.append(f'<text x="{LEFT + width + 6:.1f}" y="{middle}">{value:.3g}</text>')
-            top += BAR
+            colour = OUR_COLOUR if server.startswith(OURS) else THEIR_COLOUR
+            middle = top + ROW // 2
+            shown = f"{value:.2f}" if value < 10 else f"{value:.1f}"
+            parts.append(
+                f'<text x="{LEFT - 8}" y="{middle + 4}" text-anchor="end" fill="{colour}">{escape(server)}</text>'
+            )
+            parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{middle}" y2="{middle}" stroke="#f0f0f0"/>')
+            parts.append(f'<circle cx="{x(value):.1f}" cy="{middle}" r="5" fill="{colour}"/>')
+            parts.append(f'<text x="{x(value) + 10:.1f}" y="{middle + 4}" fill="{colour}">{shown}</text>')
+            top += ROW
         top += GAP
     return "\n".join([*parts, "</svg>", ""])

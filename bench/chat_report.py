@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from bench.chat_chart import draw
+from bench.chat_chart import OURS, draw
 
 COLUMNS = {
     "direct1": "direct, window 1",
@@ -118,8 +118,15 @@ def _median(figures: Sequence[Figure], server: str, load: str, of: Callable[[Fig
     return median(values) if values else None
 
 
-def _cost(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}" if value < 10 else f"{value:.1f}"
+def _cost(value: float) -> str:
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Return the median, and between what the rounds were."""
+    if len(values) < 2:
+        return "".join(map(_cost, values))
+    return f"{_cost(median(values))} ({_cost(min(values))} to {_cost(max(values))})"
 
 
 def _whole(value: float | None) -> str:
@@ -131,11 +138,12 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _costs(figures: Sequence[Figure], idle: Sequence[Idle]) -> str:
+    """The table of docs/performance.md: what each server costs under each load, and at rest."""
     resting = {each.server: each for each in idle}
     header = ["CPU µs a delivery", *COLUMNS.values(), "paced p50, µs", "paced p99, µs", "idle, kB each", "sign-ins/s"]
     rows = []
     for server in _servers([*figures, *idle]):
-        costs = [_cost(_median(figures, server, load, _cpu)) for load in COLUMNS]
+        costs = [_spread([f.cpu for f in figures if (f.server, f.load) == (server, load)]) for load in COLUMNS]
         paced = [_whole(_median(figures, server, "paced", of)) for of in (lambda f: f.p50, lambda f: f.p99)]
         at_rest = resting.get(server)
         last = [f"{at_rest.kb:.1f}", _whole(at_rest.sign_ins)] if at_rest else ["", ""]
@@ -147,7 +155,7 @@ def _ratios(figures: Sequence[Figure]) -> str:
     """Ours over each other server: below 1, ours is the cheaper one."""
     first, *others = _servers(figures)
     rows = []
-    for server in others:
+    for server in (server for server in others if not server.startswith(OURS)):
         pairs = [(_median(figures, first, load, _cpu), _median(figures, server, load, _cpu)) for load in COLUMNS]
         rows.append([server, *(f"{ours / theirs:.2f}" if ours and theirs else "" for ours, theirs in pairs)])
     return _table([f"{first}'s CPU for a delivery over that of", *COLUMNS.values()], rows)
