@@ -139,10 +139,10 @@ class ServerProcess:
 
 @contextmanager
 def running_server(
-    folder: Path, *options: str, config: str = "", users: str = USERS, workers: int = 2
+    folder: Path, *options: str, config: str = "", users: str = USERS, workers: int = 2, port: int = 0
 ) -> Iterator[ServerProcess]:
     """A server for one test; what its processes said is shown if the test fails."""
-    server = ServerProcess(folder, *options, config=config, users=users, workers=workers)
+    server = ServerProcess(folder, *options, config=config, users=users, workers=workers, port=port)
     try:
         yield server
     except BaseException:

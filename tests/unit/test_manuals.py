@@ -82,6 +82,16 @@ def test_zsh_can_read_its_completion(name: str) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_an_installation_has_them_where_they_are_looked_for(program: str) -> None:
+    """What the wheel puts below the environment's own folder is what is in this checkout."""
+    share = TOP / "prefix/share"
+    assert (share / "man/man1" / f"{program}.1").resolve() == TOP / "docs/man" / f"{program}.1"
+    bash, zsh = TOP / "completions" / f"{program}.bash", TOP / "completions" / f"_{program}"
+    assert (share / "bash-completion/completions" / program).resolve() == bash
+    assert (share / "zsh/site-functions" / f"_{program}").resolve() == zsh
+
+
 def complete(program: str, *words: str) -> set[str]:
     """Return what bash offers for the last of these words."""
     bash = shutil.which("bash")

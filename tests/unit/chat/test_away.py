@@ -56,6 +56,19 @@ def test_a_message_waits_for_its_recipient_and_the_sender_is_told(world: World) 
     assert texts(world.sign_in("bbb", 1)) == []
 
 
+def test_a_client_that_kept_how_far_it_was_is_not_shown_that_again(world: World) -> None:
+    """Its own number counts where it is above what the server was told."""
+    aaa = world.sign_in("aaa")
+    first, _ = say(aaa, "bbb", "one"), say(aaa, "bbb", "two")
+    assert texts(world.sign_in("bbb", 2, after=first.seq)) == ["two"]
+
+
+def test_a_number_of_another_servers_past_counts_for_nothing(world: World) -> None:
+    """A client may have kept one from before the server was set up anew: higher than any here."""
+    say(world.sign_in("aaa"), "bbb", "for later")
+    assert texts(world.sign_in("bbb", 2, after=2**53)) == ["for later"]
+
+
 def test_who_is_present_is_not_said_to_be_away(world: World) -> None:
     """Neither someone signed in, nor someone whose sign-in this worker has not heard of yet."""
     aaa = world.sign_in("aaa", 1)
