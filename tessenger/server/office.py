@@ -23,15 +23,14 @@ from tessenger.chat.ports import (
     OpenClaim,
     Page,
     Question,
-    Reader,
     SharedState,
     SignInResult,
     Unavailable,
     Worker,
 )
-from tessenger.errors import JournalError, StateUnavailable
-from tessenger.journal.reader import SqliteReader
+from tessenger.errors import StateUnavailable
 from tessenger.server import faults, manager
+from tessenger.server.reading import ReadingThread
 from tessenger.server.sign_ins import SignIns
 from tessenger.state.credentials import Credentials
 
@@ -137,27 +136,6 @@ class SharedStateLink:
                 self._changed.notify_all()
 
 
-class ReadingThread:
-    """A thread that reads the journal, over a connection of its own."""
-
-    def __init__(self, journal: Path, name: str) -> None:
-        """Open nothing yet."""
-        self.executor = ThreadPoolExecutor(1, name)
-        self._journal = journal
-        self._reader: Reader | None = None
-
-    def read(self, query: Callable[[Reader], _Result]) -> _Result | Unavailable:
-        """Run a query; called on the thread."""
-        try:
-            if self._reader is None:
-                self._reader = SqliteReader(self._journal)
-            result = query(self._reader)
-        except JournalError:  # busy beyond its patience, or out of room: the client may ask again
-            return Unavailable()
-        faults.reach("worker.read")
-        return result
-
-
 class Office:
     """An implementation of `chat.ports.Office`: `then` is called on the worker's loop."""
 
@@ -205,7 +183,7 @@ class Office:
 
     def missed(self, user: str, after: int, upto: int, then: Callable[[list[int] | Unavailable], None]) -> None:
         """See `chat.ports.Office`."""
-        self._read(lambda reader: reader.missed(user, after, upto), then)
+        self._reading.ask(lambda reader: reader.missed(user, after, upto), then)
 
     def unread(
         self,
@@ -217,13 +195,13 @@ class Office:
         away: bool,
     ) -> None:
         """See `chat.ports.Office`."""
-        self._read(lambda reader: reader.unread(user, after, upto, away=away), then)
+        self._reading.ask(lambda reader: reader.unread(user, after, upto, away=away), then)
 
     def entries(
         self, numbers: Sequence[int], max_bytes: int, then: Callable[[list[AnyEntry] | Unavailable], None]
     ) -> None:
         """See `chat.ports.Office`."""
-        self._read(lambda reader: reader.entries(numbers, max_bytes), then)
+        self._reading.ask(lambda reader: reader.entries(numbers, max_bytes), then)
 
     def history(self, question: Question, then: Callable[[Page | Unavailable], None]) -> None:
         """See `chat.ports.Office`."""
@@ -236,11 +214,11 @@ class Office:
             self._asking -= 1
             then(page)
 
-        self._read(lambda reader: reader.history(question), done, self._looking_back)
+        self._looking_back.ask(lambda reader: reader.history(question), done)
 
     def answer(self, session: int, request: int, then: Callable[[AnyEntry | Unavailable | None], None]) -> None:
         """See `chat.ports.Office`."""
-        self._read(lambda reader: reader.answer(session, request), then)
+        self._reading.ask(lambda reader: reader.answer(session, request), then)
 
     # ---- for the worker ----
 
@@ -253,16 +231,6 @@ class Office:
         self._following.submit(self._state.follow, epoch)
 
     # ---- on the threads ----
-
-    def _read(
-        self,
-        query: Callable[[Reader], _Result],
-        then: Callable[[_Result | Unavailable], None],
-        thread: ReadingThread | None = None,
-    ) -> None:
-        """Read the journal on a thread, and call `then` with what was found, on the loop."""
-        reading = thread or self._reading
-        self._do(reading.executor, lambda: reading.read(query), then)
 
     def _do(
         self, threads: ThreadPoolExecutor, job: Callable[[], _Result], then: Callable[[_Result | Unavailable], None]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tessenger.chat import entries
-from tessenger.chat.ports import ClaimRefused, IsBlocked, MayTry, OpenClaim, TryLater, Worker
+from tessenger.chat.ports import AttemptFailed, ClaimRefused, IsBlocked, MayTry, OpenClaim, TryLater, Worker
 from tessenger.chat.present import Group, Member, Snapshot
 from tessenger.state.memory import StateLimits
 from tests.support import state_process
@@ -319,3 +319,37 @@ def test_of_many_processes_that_race_each_claim_has_one_winner() -> None:
     assert sorted(g for _, each, *_ in found for g in each) == sorted(f"g{n}" for n in range(50))
     assert sum(len(joined) for *_, joined, _ in found) == 19
     assert sum(looked_at for *_, looked_at in found) == 3
+
+
+def test_several_attempts_at_once_are_as_many_by_themselves(started: Started) -> None:
+    """Each is decided in turn, with what those before it have claimed; and each is counted."""
+    keeper = started()
+    asked = [
+        ("aaa", "192.0.2.1"),
+        ("AAA", "192.0.2.1"),
+        ("bbb", "192.0.2.2"),
+        ("aaa", "192.0.2.1"),
+        ("aaa", "192.0.2.1"),
+    ]
+    begun = keeper.port.begin_attempts(ONE, asked)
+    attempts = [each.attempt for each in begun if isinstance(each, MayTry)]
+    assert [type(each) for each in begun] == [MayTry, MayTry, MayTry, MayTry, TryLater]
+    assert attempts == sorted(set(attempts))
+    ended = keeper.port.end_attempts(
+        [
+            (attempts[0], "aaa", False),
+            (attempts[1], "AAA", False),
+            (attempts[2], "bbb", True),
+            (attempts[3], "aaa", False),
+        ]
+    )
+    assert isinstance(ended[2], int)
+    assert ended[2] > attempts[-1]
+    assert [(each.failures, bool(each.blocked_until)) for each in ended if isinstance(each, AttemptFailed)] == [
+        (1, False),
+        (2, False),
+        (3, True),
+    ]
+    assert isinstance(keeper.port.begin_attempts(TWO, [("aaa", "192.0.2.9")])[0], IsBlocked)
+    assert keeper.port.begin_attempts(ONE, []) == []
+    assert keeper.port.end_attempts([]) == []

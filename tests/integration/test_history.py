@@ -87,7 +87,7 @@ async def _read_both(path: Path) -> None:
         return reader.history(Question("aaa", "", "", 9, 0, 0, 9))
 
     query: Callable[[Reader], Page] = slowly
-    office._read(query, asked.set_result, office._looking_back)
+    office._looking_back.ask(query, asked.set_result)
     office.missed("Bbb", 0, 9, missed.set_result)
     found = await asyncio.wait_for(missed, DEADLINE)
     assert len(found) == 1
