@@ -168,6 +168,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each load in each round")
     parser.add_argument("--people", type=int, default=10_000, help="idle connections, at most 10,000")
     parser.add_argument("--entries", type=int, default=1_000_000, help="in the long journal")
+    parser.add_argument("--journal", type=Path, help="data directory with the long journal; made where there is none")
     parser.add_argument("--miniircd", type=Path, help="miniircd's program")
     parser.add_argument("--chart", type=Path, help="where to draw the cost of a delivery, as SVG")
     parser.add_argument("--results", type=Path, help="where to keep all figures, as JSON")

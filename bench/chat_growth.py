@@ -32,7 +32,9 @@ def measure(program: Path, both: tuple[int, int] | None, folder: Path, options: 
     workers = {n: Growth(f"workers, {PAIRS} pairs", str(n), [], []) for n in WORKERS}
     empty = Growth(f"entries in the journal, {PAIRS} pairs", "0", [], [])
     long = empty._replace(size=f"{options.entries:,}", window1=[], window32=[])
-    journal = _long_journal(folder / "journal", options.entries)
+    journal = options.journal or folder / "journal"
+    if not journal.exists():
+        _make_journal(journal, options.entries)
 
     def one(peer: Peer, pairs: int, into: Growth) -> None:
         with running(peer, program, both) as server, server.people() as people:
@@ -60,7 +62,7 @@ def _talk(server: Running, people: People, pairs: int, seconds: float, into: Gro
         print(f"# {into.what}: {into.size}, window {window}: {costs[-1]:.2f} µs", file=sys.stderr, flush=True)
 
 
-def _long_journal(folder: Path, count: int) -> Path:
+def _make_journal(folder: Path, count: int) -> None:
     """Make a data directory whose journal has `count` messages, of which the activity logs are taken for written."""
     folder.mkdir(mode=0o700)
     began = time.monotonic()
@@ -72,7 +74,6 @@ def _long_journal(folder: Path, count: int) -> Path:
     journal.note_logged(count, {})
     journal.close()
     print(f"# a journal of {count:,} entries took {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    return folder
 
 
 def _message(seq: int, text: str) -> entries.Message:
