@@ -7,9 +7,9 @@ six hold.
 
 What differs: loss is booked by the phase that sent it. Loss in the slower phase is the path's own, and is made up for
 by sending that much more, unless a queue stood at the time. Loss beyond that in the faster phase is a queue too short
-to probe into: probing becomes gentle. Loss beyond that in the holding phases means that the estimate is too high for
-this queue, and a queue that does not empty in a whole cycle that others fill it too: the holding phases send less. The
-smaller one of two flows gains more by its probes, so they meet in the middle once neither keeps a queue standing.
+to probe into: probing becomes gentle. A queue that does not empty in a whole cycle means that others send too: the
+holding phases send less. The smaller one of two flows gains more by its probes, so they meet in the middle. Where the
+queue runs over all the same, a window takes the place of all this (see `competition.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections import deque
 from enum import IntEnum
 
 from tessenger.transfer.blocks import CUTS
+from tessenger.transfer.competition import Competition
 from tessenger.transfer.recovery import Sample
 
 NEVER = float("inf")
@@ -36,10 +37,10 @@ STARTUP_LOSS = 0.3
 """Share of a round's bytes: more than random loss is likely to take means that the queue is full."""
 PROBE_RTT_AFTER = 10.0
 PROBE_RTT_SECONDS = 0.2
-CONGESTED_LOSS = 0.01
-"""Share lost while a queue stands, beyond the path's own loss, at which to yield: others fill that queue too."""
-YIELD_STEP = 0.9
-YIELD = 0.6
+PACING_GAIN = 1.2
+"""Of the rate that fills the window in a round trip: while others compete, the window decides."""
+HOLD_LEAST = 0.85
+"""Of the measured rate, while holding; and never so little that what probing finds does not make up for it."""
 LOCAL_GAIN = 2.0
 INITIAL_BYTES = 32 * 1_200
 MIN_WINDOW = 4 * 1_200
@@ -94,7 +95,8 @@ class Congestion:
         self._min_rtt = rtt
         self._min_rtt_at = now
         self._shares = {phase: _LossShare() for phase in Phase}
-        self._congested = _LossShare()
+        self._competition = Competition(now)
+        self._settled_at = 0  # the round behind which losses are not those of startup any more
         self._lowest_rtt = NEVER  # of this cycle
         self._round_rtt = self._last_round_rtt = NEVER
         self._probe = CYCLE[0] - 1
@@ -114,7 +116,7 @@ class Congestion:
         """What the train that leaves now is booked under."""
         if not self._started:
             return Phase.SLOWER if self._draining else Phase.STARTUP
-        return Phase(min(self._phase, Phase.HOLD))
+        return Phase.HOLD if self._competition.window else Phase(min(self._phase, Phase.HOLD))
 
     @property
     def _queue_threshold(self) -> float:
@@ -140,10 +142,13 @@ class Congestion:
             if not (queued and phase == Phase.SLOWER):
                 # What is lost while a queue stands is no loss of the path's own.
                 self._shares[Phase(phase)].add(arrived, lost)
-            if queued and phase == Phase.HOLD:
-                self._congested.add(arrived, lost)
             self._round_arrived += arrived
             self._round_lost += lost
+            if self._started and self._round > self._settled_at:
+                self._competition.acknowledged(arrived, lost, queued=queued)
+        competing = self._competition.window
+        if competing is not None and in_flight > competing.size / 2:
+            competing.grow(sum(sample.arrived.values()), self._current_rtt, now)
         if min_rtt < NEVER:
             if min_rtt <= self._min_rtt or not self._rates:
                 self._min_rtt_at = now
@@ -172,10 +177,14 @@ class Congestion:
     def _end_round(self, now: float) -> None:
         self._round += 1
         self._last_round_rtt, self._round_rtt = self._round_rtt, NEVER
+        if self.datagram != CUTS[-1]:
+            self._competition.end_round(
+                self._last_round_rtt, self._min_rtt, self._queue_threshold, self.bandwidth, self.datagram, now
+            )
         total = self._round_arrived + self._round_lost
         lost_much = total > 16 * self.datagram and self._round_lost > STARTUP_LOSS * total
         self._round_arrived = self._round_lost = 0
-        for share in (*self._shares.values(), self._congested):
+        for share in self._shares.values():
             share.fade()
         self._forget_rates(now)
         if self._started or self._draining:
@@ -188,22 +197,33 @@ class Congestion:
         if self._rounds_without_gain >= 3 or (lost_much and self._round > 3):
             self._draining = True
 
+    @property
+    def _usual_window(self) -> float:
+        """What may be in flight where nobody competes."""
+        return 2 * self.bandwidth * (self._rtt + 2 * QUANTUM)
+
+    @property
+    def _current_rtt(self) -> float:
+        """The round trip with the queue that stands now."""
+        return min(self._round_rtt, self._last_round_rtt) if self._last_round_rtt < NEVER else self._rtt
+
     def _advance(self, in_flight: int, now: float) -> None:
         """Go to the next phase where it is time."""
         if self._draining and in_flight <= self.bandwidth * (self._rtt + 2 * QUANTUM):
             self._draining, self._started = False, True
+            self._settled_at = self._round + 2
             self._phase, self._phase_at = Phase.HOLD, now
         if not self._started:
             return
         if now - self._phase_at > max(self._rtt, 2 * QUANTUM):
             self._phase, self._phase_at = (self._phase + 1) % len(CYCLE), now
             if self._phase == 0:
-                self._judge_losses()
+                self._judge_losses(now)
         if now - self._min_rtt_at > PROBE_RTT_AFTER:
             self._min_rtt_at = now
             self._probe_rtt_until = now + max(PROBE_RTT_SECONDS, self._rtt)
 
-    def _judge_losses(self) -> None:
+    def _judge_losses(self, now: float) -> None:
         """Once a cycle: adjust probing and holding to what they lost beyond the path's own loss."""
         least = 32 * self.datagram
         background = self.background_loss
@@ -214,13 +234,11 @@ class Congestion:
             self._probe = max(GENTLE_PROBE, self._probe / 2)
         else:
             self._probe = min(full, self._probe * 1.1)
-        congested = self._congested.share(least) or 0.0
         stands = self._lowest_rtt < NEVER and self._lowest_rtt - self._min_rtt > self._queue_threshold
         self._lowest_rtt = NEVER
-        if congested > background + CONGESTED_LOSS:
-            self._hold = max(YIELD, self._hold * YIELD_STEP)
-        elif stands or (holding is not None and holding > background + 0.02):
-            self._hold = min(self._hold, max(0.85, self._hold - 0.03))
+        self._competition.end_cycle(stands=stands, now=now)
+        if stands or (holding is not None and holding > background + 0.02):
+            self._hold = max(self._hold - 0.03, HOLD_LEAST, 1 / (1 + self._probe))
         else:
             self._hold = min(1.0, self._hold + 0.01)
 
@@ -232,11 +250,14 @@ class Congestion:
             window = STARTUP_GAIN * bandwidth * (rtt + 2 * QUANTUM)
         else:
             gain = 1 + self._probe if self._phase == 0 else CYCLE[self._phase] * self._hold
-            window = 2 * bandwidth * (rtt + 2 * QUANTUM)
+            window = self._usual_window
         if self.datagram == CUTS[-1]:
             # Within a machine there is no queue but the receiver's buffer, which the window minds.
             gain = max(gain, LOCAL_GAIN)
         rate = gain * bandwidth / (1 - self.background_loss)
+        if self._competition.window is not None:
+            window = self._competition.window.size
+            rate = PACING_GAIN * window / self._current_rtt
         # What the receiver's process has not read yet waits in its kernel's buffer, which must hold it.
         window = min(window, product + 0.8 * self._receive_buffer)
         if not self._started and not self._draining:

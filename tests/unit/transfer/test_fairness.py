@@ -21,14 +21,15 @@ def test_two_transfers(queue: float) -> None:
     assert 0.4 <= min(shares) <= 0.5, shares
 
 
-@pytest.mark.parametrize("queue", [1.0, 3.0])
-def test_beside_cubic(queue: float) -> None:
-    """A flow that has CUBIC's window keeps a quarter of the line, where its queue holds what is on the way once."""
+@pytest.mark.parametrize(("queue", "least"), [(0.2, 0.25), (0.5, 0.25), (1.0, 0.25), (3.0, 0.1)])
+def test_beside_cubic(queue: float, least: float) -> None:
+    """A flow that has CUBIC's window keeps a quarter of the line, and leaves a quarter, or a tenth of a deep queue."""
     line = SharedLine(RATE, queue * PRODUCT, delay=DELAY, transfers=1)
     Cubic(line)
     line.run(10)
     shares = line.shares(20)
     assert shares[1] >= 0.25, shares
+    assert shares[0] >= least, shares
 
 
 def test_empty_link() -> None:
