@@ -27,6 +27,7 @@ from tessenger.client.receiver_messages import (
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.udp_socket import UdpSocket
 from tessenger.errors import TransferError
+from tessenger.transfer.assembly import BlockBuffers
 from tessenger.transfer.blocks import block_count
 from tessenger.transfer.keys import Binding, Cipher, TransferKeys, derive, public_text
 from tessenger.transfer.paths import ArrivingFile, SourceFile, file_id, remove_old_parts
@@ -112,6 +113,7 @@ class Transfers:
         self._lookups = 0
         self._looked_up: SimpleQueue[Lookup] = SimpleQueue()
         self._cipher = _faster_cipher()
+        self._buffers = BlockBuffers()
         remove_old_parts(options.download_dir, time.time() - KEEP_PARTS_SECONDS)
 
     @property
@@ -231,15 +233,8 @@ class Transfers:
         now = time.monotonic()
         peer = Peer(command.receiver, address)
         del self._offers[command.transfer]
-        self._add(
-            Transfer(
-                command.transfer,
-                SendSession(binding, keys, peer, self._settings(), now, source),
-                keys.code,
-                source,
-                now,
-            )
-        )
+        session = SendSession(binding, keys, peer, self._settings(), now, source)
+        self._add(Transfer(command.transfer, session, keys.code, source, now))
 
     def _receive_file(self, command: ReceiveFile, address: Address) -> None:
         binding = Binding(command.transfer, command.sender, command.receiver, command.name, command.size)
@@ -252,11 +247,8 @@ class Transfers:
         sink = ArrivingFile(self._options.download_dir, command.name, part, command.size)
         now = time.monotonic()
         peer = Peer(command.sender, address)
-        self._add(
-            Transfer(
-                command.transfer, ReceiveSession(binding, keys, peer, self._settings(), now, sink), keys.code, None, now
-            )
-        )
+        session = ReceiveSession(binding, keys, peer, self._settings(), now, sink, self._buffers)
+        self._add(Transfer(command.transfer, session, keys.code, None, now))
         self._tell(Ready(command.transfer, public_text(private)))
 
     def _settings(self) -> Settings:

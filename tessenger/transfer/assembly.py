@@ -7,8 +7,51 @@ from tessenger.transfer.packets import MAX_RECORDS, Record
 
 _MENTIONS = 3
 """Acknowledgements that tell of a change in a block: as many may be lost without a needless repeat."""
+MOST_BLOCKS = 512
+"""Blocks that are not whole, of all transfers of a process together: 30 MiB, as much as one sender keeps."""
 _KEPT = 32
 """Buffers that are kept for the next blocks."""
+
+
+class BlockBuffers:
+    """Room for the blocks that are not whole, shared by all transfers of a process so that no peer can take it all.
+
+    Where it is used up, whoever has most of it gives some back; his peer sends that again. One block, the first that is
+    missing, everyone has always.
+    """
+
+    def __init__(self, most: int = MOST_BLOCKS) -> None:
+        self._most = most
+        self._free: list[bytearray] = []
+        self._users: dict[Assembly, int] = {}
+
+    @property
+    def used(self) -> int:
+        """How many blocks are kept."""
+        return sum(self._users.values())
+
+    def take(self, user: Assembly, *, first: bool) -> bytearray | None:
+        """Return room for a block, the `first` that is missing or another; None where there is none."""
+        has = self._users.get(user, 0)
+        if self.used >= self._most:
+            greediest = max(self._users, key=self._users.__getitem__)
+            if self._users[greediest] > has + 1:
+                greediest.give_up_newest()
+            elif not first:
+                return None
+            elif has:
+                user.give_up_newest()
+        self._users[user] = self._users.get(user, 0) + 1
+        return self._free.pop() if self._free else bytearray(SEALED)
+
+    def give_back(self, user: Assembly, buffers: list[bytearray]) -> None:
+        """Take back what is not needed any more."""
+        self._free += buffers[: max(0, _KEPT - len(self._free))]
+        left = self._users.get(user, 0) - len(buffers)
+        if left:
+            self._users[user] = left
+        else:
+            self._users.pop(user, None)
 
 
 class Partial:
@@ -26,13 +69,14 @@ class Partial:
 
 
 class Assembly:
-    """The blocks that are not whole yet."""
+    """The blocks of one transfer that are not whole yet. `first` is the first that is missing."""
 
-    def __init__(self) -> None:
+    def __init__(self, buffers: BlockBuffers, first: int = 0) -> None:
+        self.first = first
+        self._buffers = buffers
         self._partial: dict[int, Partial] = {}
         self._mentions: dict[int, int] = {}
         self._epochs: dict[int, int] = {}
-        self._buffers: list[bytearray] = []
         self.repeats = 0
 
     def __contains__(self, block: int) -> bool:
@@ -43,7 +87,8 @@ class Assembly:
     ) -> memoryview | None:
         """Take `count` segments from number `first` on; return the ciphertext once the block is whole.
 
-        `length` is the ciphertext's. What does not fit (a segment too many, a wrong length) is dropped.
+        `length` is the ciphertext's. What does not fit (a segment too many, a wrong length) is dropped, and so is what
+        there is no room for.
         """
         step, segments = payload_length(cut), segment_count(length, cut)
         start, end = first * step, min((first + count) * step, length)
@@ -51,7 +96,10 @@ class Assembly:
             return None
         partial = self._partial.get(block)
         if partial is None:
-            partial = self._partial[block] = Partial(self._buffers.pop() if self._buffers else bytearray(SEALED))
+            room = self._buffers.take(self, first=block == self.first)
+            if room is None:
+                return None
+            partial = self._partial[block] = Partial(room)
             partial.cut, partial.full = cut, (1 << segments) - 1
         elif partial.cut != cut:
             if train < partial.train:
@@ -81,8 +129,22 @@ class Assembly:
     def _drop(self, block: int) -> None:
         self._mentions.pop(block, None)
         partial = self._partial.pop(block, None)
-        if partial is not None and len(self._buffers) < _KEPT:
-            self._buffers.append(partial.sealed)
+        if partial is not None:
+            self._buffers.give_back(self, [partial.sealed])
+
+    def give_up_newest(self) -> None:
+        """Forget the block that can wait the longest; it is asked for again."""
+        self.reject(max(self._partial))
+
+    def anew(self) -> Assembly:
+        """Return one for another try at the file, and close this one."""
+        self.close()
+        return Assembly(self._buffers)
+
+    def close(self) -> None:
+        """Forget all blocks, and do not ask for them."""
+        self._buffers.give_back(self, [partial.sealed for partial in self._partial.values()])
+        self._partial.clear()
 
     def records(self, *, everything: bool = False) -> list[Record]:
         """Return what to tell the sender: blocks that were asked for again, and those with new segments.

@@ -7,7 +7,7 @@ from cryptography.exceptions import InvalidTag
 
 from tessenger.errors import TransferError
 from tessenger.transfer import packets
-from tessenger.transfer.assembly import Assembly
+from tessenger.transfer.assembly import Assembly, BlockBuffers
 from tessenger.transfer.blocks import BLOCK, CUTS, HEADER, TAG, block_count, block_length, segment_count
 from tessenger.transfer.keys import Aead, Binding, Cipher, TransferKeys
 from tessenger.transfer.packets import (
@@ -37,11 +37,12 @@ _SEGMENTS = bytes(range(256))
 
 
 class ReceiveSession(Session):
-    """Takes a file. `sink` is where it goes."""
+    """Takes a file. `sink` is where it goes; `buffers` is shared with the other transfers, where there are some."""
 
     def __init__(
-        self, binding: Binding, keys: TransferKeys, peer: Peer, settings: Settings, now: float, sink: Sink
-    ) -> None:
+        self, binding: Binding, keys: TransferKeys, peer: Peer, settings: Settings, now: float, sink: Sink,
+        buffers: BlockBuffers | None = None,
+    ) -> None:  # fmt: skip
         super().__init__(binding, keys, peer, settings, now)
         self._sink = sink
         self._blocks = block_count(binding.size)
@@ -54,6 +55,7 @@ class ReceiveSession(Session):
         self._keepalive_at = now + KEEPALIVE
         self._unacknowledged = 0
         self._again_at = NEVER
+        self._assembly = Assembly(buffers or BlockBuffers())
         self._begin(0)
         self._have_at = NEVER
         self._digest_there = b""
@@ -70,6 +72,7 @@ class ReceiveSession(Session):
             return
         self._resumes = True
         self._cumulative, self._ahead = prefix, ahead & ((1 << WINDOW) - 1)
+        self._assembly.first = prefix
         self.done = self._bytes_there()
         self._have_at = 0.0
 
@@ -102,7 +105,7 @@ class ReceiveSession(Session):
 
     def _begin(self, attempt: int) -> None:
         self._attempt = attempt
-        self._assembly = Assembly()
+        self._assembly = self._assembly.anew()
         self._cumulative = 0
         self._ahead = 0  # bit n: block cumulative + n is whole
         self._hashed = 0
@@ -204,6 +207,7 @@ class ReceiveSession(Session):
                 gone = (~self._ahead & (self._ahead + 1)).bit_length() - 1
                 self._ahead >>= gone
                 self._cumulative += gone
+                self._assembly.first = self._cumulative
                 self._check(now)
         except TransferError as error:
             self._fail(str(error), now, tell=str(error))
@@ -257,6 +261,7 @@ class ReceiveSession(Session):
             self._fail(str(error), now, tell=str(error))
 
     def _clean_up(self, *, keep: bool) -> None:
+        self._assembly.close()
         if keep and self.done:
             self._sink.keep()
         else:

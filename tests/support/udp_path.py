@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from tessenger.errors import TransferError
+from tessenger.transfer.assembly import BlockBuffers
 from tessenger.transfer.blocks import BLOCK, block_length
 from tessenger.transfer.keys import Binding, derive, public_text
 from tessenger.transfer.ports import Address, Buffer, Train
@@ -267,6 +268,7 @@ def pair(
     stall_seconds: float = 30.0,
     receiver_name: str = "x.mp4",
     size: int | None = None,
+    buffers: BlockBuffers | None = None,
 ) -> Pair:
     """Return two ends of the transfer of `data` that are joined by `path`."""
     binding = Binding("00112233445566aa", "aaa", "bbb", "x.mp4", len(data) if size is None else size)
@@ -283,7 +285,8 @@ def pair(
     )
     theirs = binding._replace(name=receiver_name)
     receiver = ReceiveSession(
-        theirs, derive(keys[1], publics[0], theirs, sending=False), Peer("aaa", SENDER), settings(), path.now, sink
-    )
+        theirs, derive(keys[1], publics[0], theirs, sending=False), Peer("aaa", SENDER), settings(), path.now, sink,
+        buffers,
+    )  # fmt: skip
     path.sender, path.receiver = sender, receiver
     return Pair(path, sender, receiver, source, sink)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tessenger.transfer.blocks import BLOCK
+from tessenger.transfer.assembly import Assembly, BlockBuffers
+from tessenger.transfer.blocks import BLOCK, SEALED, payload_length
 from tessenger.transfer.packets import CONTROL, CONTROL_HEADER, Kind
 from tessenger.transfer.session import Outcome
 from tests.support.udp_path import RECEIVER, SENDER, MemorySink, MemorySource, Pair, UdpPath, Weather, pair
@@ -46,6 +47,21 @@ def _fails(ends: Pair, sender: str, receiver: str, *, seconds: float = 600.0) ->
 
 
 # ---- sizes and weather ----
+
+
+@pytest.mark.parametrize("room", [1, 4])
+def test_little_room_for_blocks(room: int) -> None:
+    """A receiver without room for the blocks that are not whole asks for them again, and has the file in the end."""
+    buffers = BlockBuffers(room)
+    others = Assembly(buffers)  # another transfer that sits on half of the room
+    others.add(9, SEALED, 0, 1, 0, 1, memoryview(bytes(payload_length(0))))
+    ends = pair(_bytes(1_500_000), UdpPath(Weather(loss=0.05, mtu=1_472), seed=7), buffers=buffers)
+    while not ends.receiver.outcome:
+        assert ends.path.step()
+        assert buffers.used <= room + 1
+    _arrives(ends)
+    others.close()
+    assert buffers.used == 0
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 10 * BLOCK + 17, 5_000_000])
