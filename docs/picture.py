@@ -137,26 +137,23 @@ class Person:
     def _start(self) -> PtyTerminal:
         return PtyTerminal(self._command, env=self._environment, cwd=self.home, columns=COLUMNS, rows=ROWS)
 
-    def sign_in(self) -> None:
-        """Sign in twice: the second time the server's key is known, as it mostly is."""
-        self._answer()
-        self.terminal.type("/logout" + ENTER)
-        self.terminal.wait()
-        self.terminal = self._start()
-        self._answer()
+    def come_back(self) -> None:
+        """Sign in a second time: the server's key is known now, as it mostly is, and so is who else is online."""
+        earlier, self.terminal = self.terminal, self._start()
+        with earlier:
+            self.sign_in()
 
-    def _answer(self) -> None:
+    def sign_in(self) -> None:
+        """Answer the question for the password, and wait for the command line."""
         self.terminal.until_shown("Password:")
         self.terminal.type("123" + ENTER)
         self.terminal.until_shown("Welcome to TESSENGER!")
         self.terminal.until_shown("connected")
 
-    def says(self, line: str, shown: str, *others: Person) -> None:
-        """Type a line; wait for its answer, and for what the others see of it."""
+    def says(self, line: str, shown: str) -> None:
+        """Type a line and wait for its answer."""
         self.terminal.type(line + ENTER)
         self.terminal.until_shown(shown)
-        for other in others:
-            other.sees(line.split(" ", 2)[2])
 
     def sees(self, text: str) -> None:
         """Wait until a text is there, wrapped or not."""
@@ -176,10 +173,13 @@ class Person:
 
 def talk(anna: Person, ben: Person) -> None:
     """Have the conversation of the picture."""
-    anna.says("/msgto ben how are u ?", "message sent at", ben)
-    ben.says("/msgto anna fine, thanks! Is the film ready?", "message sent at", anna)
+    anna.says("/msgto ben how are u ?", "message sent at")
+    ben.sees("how are u ?")
+    ben.says("/msgto anna fine, thanks! Is the film ready?", "message sent at")
+    anna.sees("Is the film ready?")
     ben.says("/creategroup premiere anna", "Group chat created premiere")
-    anna.says("/groupmsg premiere haha! It is. Here it comes.", "Group chat message sent at", ben)
+    anna.says("/groupmsg premiere haha! It is. Here it comes.", "Group chat message sent at")
+    ben.sees("Here it comes.")
     anna.terminal.type("/p2pvideo ben premiere.mp4" + ENTER)
     anna.sees_half_of_the_file()
     ben.sees_half_of_the_file()
@@ -204,6 +204,8 @@ def main() -> None:
         people = [Person(user, server.port, folder) for user in ("anna", "ben")]
         for person in people:
             person.sign_in()
+        for person in people:
+            person.come_back()
             stack.enter_context(person.terminal)
         anna, ben = people
         (anna.home / "premiere.mp4").write_bytes(os.urandom(FILE_SIZE))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from tessenger.client.delivery import Delivery, Event, Relay
 from tessenger.client.keep_alive import KeepAlive
 from tessenger.client.link import LOST, Link
 from tessenger.client.position import Position
@@ -23,19 +23,13 @@ from tessenger.client.seen import SeenReports
 from tessenger.client.unanswered import Unanswered
 from tessenger.errors import ConnectionFailed
 from tessenger.wire.messages import (
-    Accepted,
     AnyAnswer,
     AnyRequest,
     Bye,
-    Cancelled,
     Closing,
     Error,
-    GroupMessage,
-    Message,
-    Offer,
     Ping,
     Pong,
-    Rejected,
     Replaced,
     Resume,
     Seen,
@@ -45,10 +39,6 @@ from tessenger.wire.messages import (
 
 WINDOW = 256
 """Unanswered requests before `room` waits; the server allows 1,024."""
-
-Event = Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | Unread
-Relay = Callable[[AnyAnswer, Callable[[], None]], None]
-"""Gets what came, and what hands it on."""
 
 _T = TypeVar("_T")
 
@@ -73,9 +63,7 @@ class Channel:
         self._dialer = dialer
         self._patience = patience
         self._on_notice = on_notice
-        self._relay: Relay = relay or _hand_on
-        self._on_event: Callable[[Event], None] | None = None
-        self._early: list[Event] = []
+        self._delivery = Delivery(relay)
         self._link: Link | None = None
         self._unanswered = Unanswered()
         self._keep_alive = KeepAlive(lambda: self.request(Ping(id=0), _ignore_pong), self.break_off)
@@ -104,10 +92,7 @@ class Channel:
 
     def deliver_to(self, on_event: Callable[[Event], None]) -> None:
         """Hand events on from here on; those that came right behind the sign-in first."""
-        self._on_event = on_event
-        early, self._early = self._early, []
-        for event in early:
-            self._relay(event, partial(on_event, event))
+        self._delivery.begin(on_event)
 
     # ---- requests ----
 
@@ -219,22 +204,16 @@ class Channel:
         if re is not None:
             self._answered(re, answer)
         elif isinstance(answer, Unread):
-            self._hand_on(answer)
+            self._delivery.event(answer)
         elif isinstance(answer, Event):
             if answer.seq > self.last_seq:  # what a resumed session has shown already is not shown again
                 self.last_seq = answer.seq
-                self._hand_on(answer)
+                self._delivery.event(answer)
         elif isinstance(answer, Replaced | Closing | Error):
             self._said = answer.text
             self._closing = isinstance(answer, Closing)
             if isinstance(answer, Replaced):
                 self._finish(Ending(answer.text, said=True))
-
-    def _hand_on(self, event: Event) -> None:
-        if self._on_event is None:
-            self._early.append(event)
-        else:
-            self._relay(event, partial(self._on_event, event))
 
     def _answered(self, re: int, answer: AnyAnswer) -> None:
         on_answer = self._unanswered.answered(re, answer)
@@ -246,7 +225,7 @@ class Channel:
             self.missed_until = answer.seq
         if isinstance(answer, Bye):
             self._finish(Ending("", ok=True))
-        self._relay(answer, partial(on_answer, answer))
+        self._delivery.answer(answer, on_answer)
         self._unanswered.changed()
         self._flow()
 
@@ -317,10 +296,6 @@ class Channel:
         self._link = link
         self._keep_alive.start()
         self._flow()
-
-
-def _hand_on(answer: AnyAnswer, hand_on: Callable[[], None]) -> None:
-    hand_on()
 
 
 def _ignore_pong(answer: AnyAnswer) -> None:

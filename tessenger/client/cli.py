@@ -112,7 +112,7 @@ def _front_end(asked: argparse.Namespace, settings: app.Settings, preferences: P
         from tessenger.client.json_lines import JsonLines  # noqa: PLC0415
 
         return JsonLines(lines, to_stdout, to_stderr)
-    prompts = not asked.exec and not settings.credentials.password
+    prompts = not asked.exec and (person or not settings.credentials.password)
     return Filter(lines, to_stdout, to_stderr, asks=person and prompts, prompts=prompts)
 
 

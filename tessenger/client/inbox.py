@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from tessenger.client.channel import Channel, Event
+from tessenger.client.channel import Channel
+from tessenger.client.delivery import Event
 from tessenger.wire.messages import Unread
 
 TOO_MANY = "Too many events wait for this program."

@@ -16,7 +16,8 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from tessenger.client.channel import Channel, Event
+from tessenger.client.channel import Channel
+from tessenger.client.delivery import Event
 from tessenger.client.identity import Identity, KnownServers, PinnedKey
 from tessenger.client.inbox import Inbox
 from tessenger.client.link import Dialer
@@ -260,6 +261,8 @@ class Connection(AsyncIterator[Event]):
     async def _whole_answer(self, message: AnyRequest) -> AnyAnswer:
         """Send a request; put the parts of its answer together."""
         channel = self._channel
+        if not channel.fits(message):  # the server would close the connection, again and again
+            raise RequestRefused("line_too_long", f"A request has at most {channel.line_bytes} bytes on the wire.")
         parts: list[AnyAnswer] = []
         whole: asyncio.Future[AnyAnswer] = asyncio.get_running_loop().create_future()
 

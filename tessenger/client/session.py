@@ -17,9 +17,10 @@ from msgspec import Struct
 
 from tessenger.chat.words import EMPTY_TEXT, TEXT_TOO_LONG
 from tessenger.client import render
-from tessenger.client.channel import Channel, Event
+from tessenger.client.channel import Channel
 from tessenger.client.commands import Call, Kind, Mistake, help_text
 from tessenger.client.conversation import Conversation
+from tessenger.client.delivery import Event
 from tessenger.client.files import FileProcess, ProcessDied, Report
 from tessenger.client.local_files import absolute, files_in, is_folder, unreadable
 from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked

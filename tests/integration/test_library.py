@@ -105,6 +105,20 @@ def test_refusals_are_exceptions(server: FakeServer, state: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_request_that_is_too_long_is_not_sent(server: FakeServer, state: Path) -> None:
+    """The server would close the connection, and the library send it again, for ever."""
+
+    async def scenario() -> None:
+        async with connect(server, state) as chat:
+            with pytest.raises(RequestRefused, match="at most 65536 bytes") as refused:
+                await chat.send("bbb", "x" * 65_536)
+            assert refused.value.code == "line_too_long"
+            await chat.ping()
+
+    asyncio.run(scenario())
+    assert not server.has_got(MsgTo)
+
+
 def test_a_wrong_password(server: FakeServer, state: Path) -> None:
     """The sign-in fails with the code."""
 
