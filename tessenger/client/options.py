@@ -54,6 +54,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--config", metavar="FILE", type=Path, help="read this config.toml")
     p.add_argument("--download-dir", metavar="DIR", help="where files from others are saved")
     p.add_argument(
+        "--rate-limit",
+        metavar="BYTES",
+        type=int,
+        help="send files at BYTES a second at most; 0: no limit",
+    )
+    p.add_argument(
         "--advertise", metavar="HOST:PORT", help="the UDP address that others are told to use, for a forwarded port"
     )
     p.add_argument("--no-tls", action="store_true", help="plain TCP, for a server on this machine without TLS")
@@ -67,13 +73,14 @@ def settings(
     client = {"host": options.server_ip, "port": options.tcp_port, "udp_port": options.udp_port, "user": options.user}
     client |= {"advertise": options.advertise, "password_file": options.password_file}
     client["tls"] = False if options.no_tls else None
+    transfer = {"download_dir": options.download_dir or None, "rate_limit": options.rate_limit}
     profile = options.profile or environ.get(PROFILE_VARIABLE, "")
     config = load(
         options.config,
         environ,
         {
             "client": {key: value for key, value in client.items() if value is not None},
-            "transfer": {"download_dir": options.download_dir} if options.download_dir else {},
+            "transfer": {key: value for key, value in transfer.items() if value is not None},
         },
         file.values(profile),
     )

@@ -47,7 +47,8 @@ def test_what_is_left_out_comes_from_environment_and_file() -> None:
 
 def test_options(tmp_path: Path) -> None:
     """A directory is relative to where one is; TLS can be switched off."""
-    found = settings("--download-dir", "here", "--no-tls", "--advertise", "files.example:40000")
+    found = settings("--download-dir", "here", "--no-tls", "--advertise", "files.example:40000", "--rate-limit", "9000")
+    assert found.config.transfer.rate_limit == 9000
     assert found.config.transfer.download_dir == str(tmp_path / "here")
     assert found.config.client.tls is False
     assert found.advertise == Address("files.example", 40_000)

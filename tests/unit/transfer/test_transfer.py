@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tessenger.transfer.assembly import Assembly, BlockBuffers
-from tessenger.transfer.blocks import BLOCK, SEALED, payload_length
+from tessenger.transfer.blocks import BLOCK, CUTS, SEALED, payload_length
 from tessenger.transfer.packets import CONTROL, CONTROL_HEADER, Kind
 from tessenger.transfer.session import Outcome
 from tests.support.udp_path import RECEIVER, SENDER, MemorySink, MemorySource, Pair, UdpPath, Weather, pair
@@ -134,12 +134,33 @@ def test_speed_over_a_line(loss: float, share: float) -> None:
     assert 25_000_000 / took > share * left
 
 
-def test_rate_limit() -> None:
-    """A limit on the rate is kept to within 5 %."""
-    ends = pair(_bytes(4_000_000), UdpPath(Weather(delay=0.005)))
-    ends.sender.limit_rate(1_000_000)
-    took = _arrives(ends)
-    assert 0.95 * 1_000_000 < ends.path.bytes[True] / took < 1.05 * 1_000_000
+@pytest.mark.parametrize(
+    ("weather", "limit", "loss"),
+    [
+        (Weather(delay=0.005), 1_000_000, 0.0),
+        (Weather(delay=0.025), 1_000_000, 0.05),
+        (Weather(delay=0.0001, mtu=65_507), 10_000_000, 0.0),
+        (Weather(delay=0.001), 100_000, 0.0),
+    ],
+)
+def test_rate_limit(weather: Weather, limit: int, loss: float) -> None:
+    """A limit on the rate is kept to within 5 %, repeats and headers included, and in every single second."""
+    path = UdpPath(weather)
+    seconds: dict[int, int] = {}
+
+    def count_and_lose(to_receiver: bool, datagram: bytes) -> bool:
+        if to_receiver:
+            seconds[int(path.now)] = seconds.get(int(path.now), 0) + len(datagram)
+        return path.random.random() < loss
+
+    path.drop = count_and_lose
+    ends = pair(_bytes(4 * limit), path)
+    ends.sender.limit_rate(limit)
+    _arrives(ends)
+    *whole, _ = seconds.values()
+    assert len(whole) >= 4
+    assert all(0.95 * limit < each < 1.05 * limit + CUTS[0] for each in whole[1:]), whole
+    assert whole[0] < 1.05 * limit + CUTS[-1], "the longest probe of the path"
 
 
 # ---- hard luck ----
