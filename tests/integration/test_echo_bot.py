@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tessenger.client import Connection, Message
+import pytest
+
+from tessenger.client import Connection, ConnectionFailed, Message
 from tests.support.server_process import DEADLINE, ROOT, ServerProcess, running_server
 
 ROUNDS = 4
@@ -75,3 +77,25 @@ def test_ctrl_c_signs_the_bot_out(tmp_path: Path) -> None:
         bot.send_signal(signal.SIGINT)
         server.wait_for(">> bbb logout")
         bot.wait(DEADLINE)
+
+
+def test_the_servers_key_can_be_named(tmp_path: Path) -> None:
+    """A bot that is told the key needs no file of known servers, and talks to no other server."""
+
+    async def scenario(server: ServerProcess) -> None:
+        def connect(fingerprint: str = "", state: str = "new") -> Connection:
+            return Connection.connect(
+                "127.0.0.1", server.port, user="aaa", password="123", fingerprint=fingerprint,
+                state_dir=tmp_path / state,
+            )  # fmt: skip
+
+        async with connect(state="pinned"):
+            pinned = (tmp_path / "pinned" / "known_servers").read_text().split()[1]
+        async with connect(pinned) as chat:
+            await chat.ping()
+        assert not (tmp_path / "new" / "known_servers").exists()
+        with pytest.raises(ConnectionFailed, match="not sha256:other"):
+            await connect("sha256:other").__aenter__()
+
+    with running_server(tmp_path / "server") as server:
+        asyncio.run(scenario(server))
