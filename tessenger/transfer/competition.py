@@ -8,6 +8,8 @@ have given way to a loss that happened not to be one's own, and so does this sid
 
 from __future__ import annotations
 
+import math
+
 NEVER = float("inf")
 FALL = 0.001
 """Seconds that a queue falls by, or an eighth of it, where others have given way."""
@@ -97,7 +99,7 @@ class QueueLoss:
         self._sent *= self.FADE
         self._lost *= self.FADE
         expected = sent * (self._lost / packet + 1) / (self._sent / packet + 1)
-        return lost > 2 * expected + 3 * expected**0.5 + 0.5
+        return lost > 2 * expected + 3 * math.sqrt(expected) + 0.5
 
 
 class Competition:
