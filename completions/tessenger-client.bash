@@ -13,12 +13,12 @@ _tessenger_client() {
         --download-dir)
             COMPREPLY=($(compgen -d -- "$current"))
             ;;
-        --user | --exec | --advertise) ;;
+        --user | --exec | --rate-limit | --advertise) ;;
         *)
             if [[ $current == -* ]]; then
                 IFS=' '
                 COMPREPLY=($(compgen -W "--help --version --user --password-file --exec --json --profile --list-profiles \
-                    --config --download-dir --advertise --plain --no-tls -h" -- "$current"))
+                    --config --download-dir --rate-limit --advertise --plain --no-tls -h" -- "$current"))
             else
                 COMPREPLY=($(compgen -A hostname -- "$current"))
             fi

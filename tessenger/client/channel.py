@@ -196,6 +196,13 @@ class Channel:
             self._link.close()
         self._finish(Ending("", ok=True))
 
+    async def closed(self) -> None:
+        """End the session on this side, and wait until its connection is closed."""
+        link = self._link
+        self.close()
+        if link is not None:
+            await link.closed()
+
     # ---- what comes ----
 
     def _receive(self, answer: AnyAnswer) -> None:

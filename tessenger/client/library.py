@@ -122,7 +122,7 @@ class Connection(AsyncIterator[Event]):
             await channel.open()
             await self._sign_in(channel)
         except BaseException:
-            channel.close()
+            await channel.closed()
             raise
         inbox = Inbox(channel, self._queue)
         channel.deliver_to(inbox.put)
@@ -144,7 +144,7 @@ class Connection(AsyncIterator[Event]):
                 await self.log_out()
         finally:
             channel.tell_seen()
-            channel.close()
+            await channel.closed()
 
     async def log_out(self) -> None:
         """Sign out, whether or not all events were read. The server counts them as shown."""

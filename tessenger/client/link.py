@@ -21,6 +21,9 @@ from tessenger.wire.messages import AnyAnswer
 CONNECT_SECONDS = 15.0
 """How long connecting, with the TLS handshake, may take."""
 
+CLOSE_SECONDS = 2.0
+"""How long a connection may take to say goodbye before it is cut."""
+
 UNACKNOWLEDGED_MS = 30_000
 """How long sent bytes may stay without an acknowledgement by the server's machine (TCP_USER_TIMEOUT, RFC 5482)."""
 
@@ -66,6 +69,7 @@ class Link(asyncio.Protocol):
         self._decoder = LineDecoder()
         self._transport: asyncio.Transport | None = None
         self._reason = LOST
+        self._gone = asyncio.Event()
         self.fingerprint = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -86,6 +90,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio at the end, whichever side closed."""
         self._transport = None
+        self._gone.set()
         self._on_lost(self._reason)
 
     @property
@@ -128,6 +133,15 @@ class Link(asyncio.Protocol):
         """Close after everything that was sent is out."""
         if self._transport is not None:
             self._transport.close()
+
+    async def closed(self) -> None:
+        """Wait until the socket is closed, for a while in good order."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._gone.wait()
+        except TimeoutError:
+            self.drop(LOST)
+            await self._gone.wait()
 
 
 @dataclass(frozen=True, slots=True)
