@@ -29,7 +29,7 @@ TARGET = Path(__file__).parent / "screens.svg"
 CLIENT = [sys.executable, "-m", "tessenger", "client"]
 USUAL_PORT = 12_000
 
-COLUMNS, ROWS = 80, 15
+COLUMNS, ROWS = 84, 15
 FILE_SIZE = 30_000_000
 RATE = 7_500_000
 """Bytes a second: slow enough to take the picture at half of the file."""
@@ -178,9 +178,10 @@ def talk(anna: Person, ben: Person) -> None:
     ben.says("/msgto anna fine, thanks! Is the film ready?", "message sent at")
     anna.sees("Is the film ready?")
     ben.says("/creategroup premiere anna", "Group chat created premiere")
+    ben.terminal.type("/talk premiere" + ENTER)
     anna.says("/groupmsg premiere haha! It is. Here it comes.", "Group chat message sent at")
     ben.sees("Here it comes.")
-    anna.terminal.type("/p2pvideo ben premiere.mp4" + ENTER)
+    anna.terminal.type("/p2pvideo ben film.mp4" + ENTER)
     anna.sees_half_of_the_file()
     ben.sees_half_of_the_file()
 
@@ -208,7 +209,7 @@ def main() -> None:
             person.come_back()
             stack.enter_context(person.terminal)
         anna, ben = people
-        (anna.home / "premiere.mp4").write_bytes(os.urandom(FILE_SIZE))
+        (anna.home / "film.mp4").write_bytes(os.urandom(FILE_SIZE))
         talk(anna, ben)
         TARGET.write_text(picture([(person.name, person.screen()) for person in people]), encoding="utf-8")
     print(f"{TARGET}: {TARGET.stat().st_size} bytes")

@@ -51,8 +51,10 @@ class Filter:
     async def ask(self, prompt: str, *, secret: bool) -> str:
         """Print the prompt as a line and read one; a terminal (whose output is piped) does not echo a secret."""
         with self._lines.hidden() if secret else contextlib.nullcontext():
-            if self._prompts or self._lines.is_terminal:
+            if self._prompts:
                 self.say(prompt)
+            elif self._lines.is_terminal:
+                self.notice(prompt)
             line = await self._lines.answer()
         if line is None:
             raise EOFError

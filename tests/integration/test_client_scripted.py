@@ -33,6 +33,8 @@ from tessenger.wire.messages import (
 )
 from tests.support.fake_server import AT, FakeServer
 from tests.support.piped_client import PATIENCE, SCRIPTED, PipedClient, environment
+from tests.support.person import Person
+from tests.support.pty_terminal import PtyTerminal
 
 TIME = "10 November 2023 20:57:10"
 KEY = "k" * 43
@@ -261,6 +263,18 @@ def test_json_asks_silently(server: FakeServer, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_json_in_a_terminal_asks_a_person(server: FakeServer, tmp_path: Path) -> None:
+    """For the password, which is not echoed; what comes is JSON there too."""
+    command = [*SCRIPTED, "--no-tls", "--json", "--user", "aaa", "127.0.0.1", str(server.port)]
+    with PtyTerminal(command, env=environment(tmp_path), cwd=tmp_path, columns=200) as terminal:
+        terminal.until_shown("Password:")
+        terminal.type("123\r")
+        terminal.until_shown('{"type":"welcome"')
+        assert b"123" not in terminal.raw.partition(b'{"type"')[0]
+        terminal.type("logout\r")
+        assert terminal.wait() == 0
+
+
 def test_json_of_a_wrong_password(server: FakeServer, tmp_path: Path) -> None:
     """What the server said, then what that means; status 3."""
     server.script[Login] = lambda request: [Denied(request.id, "blocked", "Your account is blocked.")]  # type: ignore[union-attr]
@@ -341,3 +355,19 @@ def wait_until_saved(home: Path, seq: int) -> None:
     while not any(path.read_text().startswith(f"{seq} ") for path in (home / "state" / "shown").glob("*aaa")):
         assert time.monotonic() < deadline, "it was not saved"
         time.sleep(0.005)
+
+
+def test_a_terminal_that_was_killed_goes_on_where_it_was(server: FakeServer, tmp_path: Path) -> None:
+    """What was on the screen is saved, not what was only received."""
+    person = Person(server.port, tmp_path, "--no-tls")
+    with person.terminal as terminal:
+        person.sign_in()
+        server.say("aaa", "one")
+        terminal.until_shown("one")
+        wait_until_saved(tmp_path, 1)
+        os.kill(terminal.child.pid, signal.SIGKILL)
+        assert terminal.wait() is None
+    again = Person(server.port, tmp_path, "--no-tls")
+    with again.terminal:
+        again.sign_in()
+    assert [login.after for login in server.logins] == [None, 1]

@@ -53,6 +53,6 @@ def test_the_picture_of_the_readme_is_a_harmless_one() -> None:
     root = ET.fromstring(text)  # noqa: S314 - our own
     assert root.get("viewBox") == f"-1 -1 {2 * picture.PANE_WIDTH + picture.GAP + 2} {picture.PANE_HEIGHT + 2}"
     shown = " ".join(words(root))
-    assert "premiere" in shown
+    assert "film.mp4" in shown
     assert not re.search(r"/(tmp|home|root|Users|work)\b", shown)
     assert "docs/screens.svg" in (Path(picture.TARGET).parents[1] / "README.md").read_text("utf-8")
