@@ -32,8 +32,8 @@ from tessenger.wire.messages import (
     Welcome,
 )
 from tests.support.fake_server import AT, FakeServer
-from tests.support.piped_client import PATIENCE, SCRIPTED, PipedClient, environment
 from tests.support.person import Person
+from tests.support.piped_client import PATIENCE, SCRIPTED, PipedClient, environment
 from tests.support.pty_terminal import PtyTerminal
 
 TIME = "10 November 2023 20:57:10"
