@@ -1,7 +1,8 @@
 """The library's events that wait to be read: bounded, for the server's journal keeps the rest.
 
-Above `limit` the connection is not read until the reader has caught up. While an answer is waited for, it must be read:
-then events above `4 * limit` are let go, and fetched again from the journal once the reader has come that far.
+Above `limit` events, or `QUEUE_BYTES`, the connection is not read until the reader has caught up. While an answer is
+waited for, it must be read: then events above four times that are let go, and fetched again from the journal once the
+reader has come that far.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from collections import deque
 
 from tessenger.client.channel import Channel
 from tessenger.client.delivery import Event
-from tessenger.wire.messages import Unread
+from tessenger.wire.messages import GroupMessage, Message, Unread
+
+QUEUE_BYTES = 4 * 1024 * 1024
+"""Bytes of texts that may wait, however few events they are in."""
 
 TOO_MANY = "Too many events wait for this program."
 
@@ -23,6 +27,7 @@ class Inbox:
         self._channel = channel
         self._limit = limit
         self._events: deque[Event] = deque()
+        self._bytes = 0
         self._last = 0
         self._letting_go = False
         self._reading: Event | None = None
@@ -36,15 +41,16 @@ class Inbox:
 
     def put(self, event: Event) -> None:
         """Take what comes."""
-        if self._letting_go or len(self._events) >= 4 * self._limit:
+        if self._letting_go or self._is_beyond(4):
             self._letting_go = True
             self._channel.last_seq = self._last  # from here on it will be asked for again
             return
         self._events.append(event)
+        self._bytes += _size(event)
         if not isinstance(event, Unread):
             self._last = event.seq
         self._news.set()
-        if len(self._events) >= self._limit:
+        if self._is_beyond(1):
             self._channel.pause()
 
     async def next(self) -> Event | None:
@@ -53,7 +59,7 @@ class Inbox:
         if not self._events and self._letting_go:
             self._letting_go = False
             self._channel.break_off(TOO_MANY)
-        if len(self._events) <= self._limit // 2 and not self._letting_go:
+        if not self._letting_go and not self._is_beyond(0.5):
             self._channel.go_on()
         while not self._events:
             if self._channel.ended.done():
@@ -61,6 +67,7 @@ class Inbox:
             self._news.clear()
             await self._news.wait()
         self._reading = self._events.popleft()
+        self._bytes -= _size(self._reading)
         return self._reading
 
     def done(self) -> None:
@@ -68,3 +75,11 @@ class Inbox:
         if self._reading is not None and not isinstance(self._reading, Unread):
             self._channel.shown(self._reading.seq)
         self._reading = None
+
+    def _is_beyond(self, share: float) -> bool:
+        """Tell whether what waits is at least so many times what may."""
+        return len(self._events) >= max(1, share * self._limit) or self._bytes >= share * QUEUE_BYTES
+
+
+def _size(event: Event) -> int:
+    return len(event.text) if isinstance(event, Message | GroupMessage) else 0

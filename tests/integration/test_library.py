@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tessenger.client import Connection, ConnectionFailed, Message, RequestRefused, SessionOver, SignInDenied
+from tessenger.client import Connection, ConnectionFailed, Message, RequestRefused, SessionOver, SignInDenied, inbox
 from tessenger.client.position import Position, position_path
 from tessenger.errors import ConfigError
 from tessenger.wire.messages import (
@@ -287,10 +287,10 @@ def test_the_loop_ends_after_a_logout(server: FakeServer, state: Path) -> None:
 class Flood:
     """A journal of messages for aaa, sent at the sign-in and again at each resume from where that says."""
 
-    def __init__(self, server: FakeServer, count: int) -> None:
+    def __init__(self, server: FakeServer, count: int, padding: str = "") -> None:
         self.resumed: list[int] = []
         self._server = server
-        self._all = [Message(seq, "bbb", f"m{seq}", AT) for seq in range(1, count + 1)]
+        self._all = [Message(seq, "bbb", f"m{seq}{padding}", AT) for seq in range(1, count + 1)]
         server.script[Login] = self._login
         server.script[Resume] = self._resume
 
@@ -329,6 +329,30 @@ def test_a_slow_reader_keeps_a_bounded_number_of_events(server: FakeServer, stat
     assert asyncio.run(scenario()) == [f"m{seq}" for seq in range(1, count + 1)]
     assert most <= 4 * queue
     assert flood.resumed == sorted(flood.resumed)
+    assert flood.resumed, "the bound was never reached"
+
+
+def test_long_texts_count_by_their_length(server: FakeServer, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few messages of many characters are as much as many short ones."""
+    monkeypatch.setattr(inbox, "QUEUE_BYTES", 100_000)
+    flood = Flood(server, 400, "x" * 5_000)
+    most = 0
+
+    async def scenario() -> int:
+        nonlocal most
+        found = 0
+        async with asyncio.timeout(PATIENCE), connect(server, state) as chat:
+            while found < 400:
+                event = await anext(chat)
+                if isinstance(event, Message):
+                    found += 1
+                    if found % 10 == 0:
+                        await chat.ping()
+                most = max(most, sum(len(e.text) for e in chat._inbox._events if isinstance(e, Message)))
+        return found
+
+    assert asyncio.run(scenario()) == 400
+    assert most <= 400_000 + 5_010
     assert flood.resumed, "the bound was never reached"
 
 
