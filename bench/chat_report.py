@@ -17,6 +17,10 @@ COLUMNS = {
 }
 
 
+QUIET = 0.1
+"""Of a processor: what other programs may have without disturbing a measurement."""
+
+
 class Figure(NamedTuple):
     """One server under one load, once: µs of CPU for each delivery, deliveries a second, latencies in µs."""
 
@@ -29,6 +33,8 @@ class Figure(NamedTuple):
     late_p99: float
     busy: float
     """The share of its processor that the load itself was busy."""
+    elsewhere: float
+    """How many processors other programs had, on average: what may have disturbed."""
 
 
 class Idle(NamedTuple):
@@ -76,10 +82,11 @@ class Results(NamedTuple):
 
 def line(figure: Figure) -> str:
     """Return a figure as one line, while the measurement goes on."""
-    text = f"{figure.server}, {figure.load}: {figure.cpu:.2f} µs, {figure.rate:,.0f}/s, load {figure.busy:.0%} busy"
+    parts = [f"{figure.server}, {figure.load}: {figure.cpu:.2f} µs", f"{figure.rate:,.0f}/s"]
     if figure.load == "paced":
-        text += f", p50 {figure.p50:.0f} µs, p99 {figure.p99:.0f} µs (sent late: p99 {figure.late_p99:.0f} µs)"
-    return text
+        parts.append(f"p50 {figure.p50:.0f} µs, p99 {figure.p99:.0f} µs (sent late: p99 {figure.late_p99:.0f} µs)")
+    parts.append(f"load {figure.busy:.0%} busy, other programs {figure.elsewhere:.0%}")
+    return ", ".join(parts)
 
 
 def idle_line(idle: Idle) -> str:
@@ -135,6 +142,15 @@ def _whole(value: float | None) -> str:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, ["---"] * len(header), *rows])
+
+
+def disturbance(figures: Sequence[Figure]) -> str:
+    """Return how much of the machine others had meanwhile."""
+    shares = sorted(figure.elsewhere for figure in figures)
+    return (
+        f"Other programs had {median(shares):.0%} of a processor (median), at most {shares[-1]:.0%}; "
+        f"they disturbed {sum(share > QUIET for share in shares)} of {len(shares)} measurements."
+    )
 
 
 def _costs(figures: Sequence[Figure], idle: Sequence[Idle]) -> str:

@@ -76,6 +76,7 @@ class People:
         What has not come `patience` seconds after the last arrival counts as lost.
         """
         self.count = 0
+        """People who have signed in."""
         with on_core(core):
             self._process = subprocess.Popen(
                 [program, protocol, str(port), str(patience)],
@@ -84,6 +85,11 @@ class People:
                 text=True,
                 bufsize=1,
             )
+
+    @property
+    def pid(self) -> int:
+        """The process of the load."""
+        return self._process.pid
 
     def __enter__(self) -> Self:
         return self
