@@ -29,7 +29,7 @@ TARGET = Path(__file__).parent / "screens.svg"
 CLIENT = [sys.executable, "-m", "tessenger", "client"]
 USUAL_PORT = 12_000
 
-COLUMNS, ROWS = 84, 15
+COLUMNS, ROWS = 70, 17
 FILE_SIZE = 30_000_000
 RATE = 7_500_000
 """Bytes a second: slow enough to take the picture at half of the file."""
@@ -83,7 +83,8 @@ def drawn(column: int, line: int, text: str, look: Style) -> Iterator[str]:
     """Yield the elements of one stretch: what is behind it, and its words, each where it stands on the screen."""
     x, y = MARGIN + column * CELL, BAR + line * LINE
     if look.paper != PAPER:
-        yield f'<rect x="{x}" y="{y}" width="{len(text) * CELL}" height="{LINE}" fill="{look.paper}"/>'
+        place = f'x="{x}" y="{y}" width="{len(text) * CELL}" height="{LINE}"'
+        yield f'<rect {place} fill="{look.paper}" shape-rendering="crispEdges"/>'
     for match in re.finditer(r"\S+(?: \S+)*", text):
         weight = ' font-weight="bold"' if look.bold else ""
         weight += ' font-style="italic"' if look.italics else ""

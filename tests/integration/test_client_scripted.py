@@ -365,7 +365,7 @@ def test_a_terminal_that_was_killed_goes_on_where_it_was(server: FakeServer, tmp
         server.say("aaa", "one")
         terminal.until_shown("one")
         wait_until_saved(tmp_path, 1)
-        os.kill(terminal.child.pid, signal.SIGKILL)
+        terminal.child.kill(signal.SIGKILL)
         assert terminal.wait() is None
     again = Person(server.port, tmp_path, "--no-tls")
     with again.terminal:
