@@ -40,9 +40,10 @@ from typing import NamedTuple
 
 from bench import chat_growth, chat_report
 from bench.chat_report import Figure, Idle, Results
+from bench.cost import Cost, cost_of
 from bench.peers import Peer, Running, find, others, ours, running
 from bench.people import LoadError, People, Stretch, compiled, cores
-from bench.process_tree import anonymous_kb, cpu_seconds, machine_seconds
+from bench.process_tree import anonymous_kb, cpu_seconds
 
 PAIRS = 100
 LISTENERS = 500
@@ -76,13 +77,6 @@ class Bench(NamedTuple):
             print(f"# {self.failures[-1]}", file=sys.stderr, flush=True)
 
 
-def measured(pid: int, load: Callable[[], Stretch]) -> tuple[Stretch, float]:
-    """Return what came of a load, and the microseconds of processor time that each delivery cost the server."""
-    before = cpu_seconds(pid)
-    stretch = load()
-    return stretch, (cpu_seconds(pid) - before) / stretch.delivered * 1e6
-
-
 def loads(bench: Bench, names: Sequence[str], seconds: float) -> list[Figure]:
     """Put every server under every load, once. The pairs are gone when the group comes."""
     figures = []
@@ -93,28 +87,21 @@ def loads(bench: Bench, names: Sequence[str], seconds: float) -> list[Figure]:
                     for name in (name for name in names if name.startswith("group") == in_group):
                         if not people.count:
                             people.group(LISTENERS, peer.at_once) if in_group else people.pairs(PAIRS, peer.at_once)
-                        figures.append(_quietest(server, people, name, seconds))
+                        figures.append(_figure(server, people, name, seconds))
     return figures
 
 
-def _quietest(server: Running, people: People, name: str, seconds: float) -> Figure:
-    """Put a server under a load, and once more where other programs disturbed that."""
-    figure = _figure(server, people, name, seconds)
-    if figure.elsewhere > chat_report.QUIET:
-        figure = min(figure, _figure(server, people, name, seconds), key=lambda each: each.elsewhere)
-    return figure
-
-
 def _figure(server: Running, people: People, name: str, seconds: float) -> Figure:
-    began, ours, all_of_it = time.monotonic(), cpu_seconds(people.pid), machine_seconds()
-    stretch, cpu = measured(server.pid, partial(LOADS[name], people, seconds))
-    elsewhere = machine_seconds() - all_of_it - (cpu_seconds(people.pid) - ours) - cpu * stretch.delivered / 1e6
-    figure = Figure(
-        server.peer.name, name, cpu, stretch.delivered / stretch.seconds, stretch.p50, stretch.p99, stretch.late_p99,
-        stretch.busy, max(0.0, elsewhere) / (time.monotonic() - began),
-    )  # fmt: skip
-    print(f"# {chat_report.line(figure)}", file=sys.stderr, flush=True)
-    return figure
+    def figure(cost: Cost) -> Figure:
+        stretch, cpu, elsewhere = cost
+        rate = stretch.delivered / stretch.seconds
+        latencies = stretch.p50, stretch.p99, stretch.late_p99
+        return Figure(server.peer.name, name, cpu, rate, *latencies, stretch.busy, elsewhere)
+
+    def show(cost: Cost) -> None:
+        print(f"# {chat_report.line(figure(cost))}", file=sys.stderr, flush=True)
+
+    return figure(cost_of(server.pid, people, partial(LOADS[name], people, seconds), show))
 
 
 def idle(bench: Bench, count: int) -> list[Idle]:
@@ -229,8 +216,8 @@ def main() -> None:
     print(f"Linux {platform.release()}, Python {platform.python_version()}, {where}; "
           f"{options.rounds} rounds, each load for {options.seconds:g} s.\n")  # fmt: skip
     print(chat_report.markdown(results))
-    if results.loads:
-        print(f"\n{chat_report.disturbance(results.loads)}")
+    if results.loads or results.growth:
+        print(f"\n{chat_report.disturbance(results)}")
     for what, why in missing.items():
         print(f"\nLeft out: {what}, as {why}.")
     if options.chart:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from bench.chat_report import Growth
+from bench.cost import Cost, cost_of
 from bench.peers import Peer, Running, ours, running
 from bench.people import People
-from bench.process_tree import cpu_seconds
 from tessenger.chat import entries, events
 from tessenger.journal.store import SqliteJournal
 
@@ -27,11 +28,13 @@ WRITERS = 100
 
 def measure(program: Path, both: tuple[int, int] | None, folder: Path, options: argparse.Namespace) -> list[Growth]:
     """Measure every kind of growth, each size in every round."""
-    plain = Growth(f"{ACTIVE} active pairs among idle connections", "0", [], [])
-    crowded = plain._replace(size=f"{options.people:,}", window1=[], window32=[])
-    workers = {n: Growth(f"workers, {PAIRS} pairs", str(n), [], []) for n in WORKERS}
-    empty = Growth(f"entries in the journal, {PAIRS} pairs", "0", [], [])
-    long = empty._replace(size=f"{options.entries:,}", window1=[], window32=[])
+
+    def row(what: str, size: int) -> Growth:
+        return Growth(what, f"{size:,}", [], [], [])
+
+    plain, crowded = (row(f"{ACTIVE} active pairs among idle connections", size) for size in (0, options.people))
+    workers = {count: row(f"workers, {PAIRS} pairs", count) for count in WORKERS}
+    empty, long = (row(f"entries in the journal, {PAIRS} pairs", size) for size in (0, options.entries))
     journal = options.journal or folder / "journal"
     if not journal.exists():
         _make_journal(journal, options.entries)
@@ -56,10 +59,14 @@ def measure(program: Path, both: tuple[int, int] | None, folder: Path, options: 
 
 def _talk(server: Running, people: People, pairs: int, seconds: float, into: Growth) -> None:
     for window, costs in ((1, into.window1), (32, into.window32)):
-        before = cpu_seconds(server.pid)
-        stretch = people.direct(0, pairs, window, seconds)
-        costs.append((cpu_seconds(server.pid) - before) / stretch.delivered * 1e6)
-        print(f"# {into.what}: {into.size}, window {window}: {costs[-1]:.2f} µs", file=sys.stderr, flush=True)
+        what = f"{into.what}: {into.size}, window {window}"
+        cost = cost_of(server.pid, people, partial(people.direct, 0, pairs, window, seconds), partial(_show, what))
+        costs.append(cost.cpu)
+        into.elsewhere.append(cost.elsewhere)
+
+
+def _show(what: str, cost: Cost) -> None:
+    print(f"# {what}: {cost.cpu:.2f} µs, other programs {cost.elsewhere:.0%}", file=sys.stderr, flush=True)
 
 
 def _make_journal(folder: Path, count: int) -> None:

@@ -54,6 +54,8 @@ class Growth(NamedTuple):
     size: str
     window1: list[float]
     window32: list[float]
+    elsewhere: list[float]
+    """How many processors other programs had meanwhile, in each measurement."""
 
 
 class Results(NamedTuple):
@@ -144,9 +146,11 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, ["---"] * len(header), *rows])
 
 
-def disturbance(figures: Sequence[Figure]) -> str:
+def disturbance(results: Results) -> str:
     """Return how much of the machine others had meanwhile."""
-    shares = sorted(figure.elsewhere for figure in figures)
+    shares = sorted(
+        [figure.elsewhere for figure in results.loads] + [each for row in results.growth for each in row.elsewhere]
+    )
     return (
         f"Other programs had {median(shares):.0%} of a processor (median), at most {shares[-1]:.0%}; "
         f"they disturbed {sum(share > QUIET for share in shares)} of {len(shares)} measurements."
