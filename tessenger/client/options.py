@@ -93,8 +93,9 @@ def settings(
         path = config.client.password_file
         password = given if given is not None else (password_in(Path(path), warn) if path else "")
         known = Credentials(config.client.user, password)
-    elif options.exec:
-        raise UsageError("--exec needs --user, or a profile with a user.")
+    elif options.exec or options.password_file:
+        option = "--exec" if options.exec else "--password-file"
+        raise UsageError(f"{option} needs --user, or a profile with a user.")
     return Settings(config, advertise, known)
 
 

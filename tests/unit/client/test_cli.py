@@ -146,7 +146,8 @@ def test_a_password_file_that_makes_no_sense(tmp_path: Path, content: bytes | No
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["--exec", "activeuser"], "needs --user"), (["--user", "aaa", "--exec", "mgsto bbb hi"], "Did you mean /msgto"),
+    [(["--exec", "activeuser"], "--exec needs --user"), (["--password-file", "f"], "--password-file needs --user"),
+     (["--user", "aaa", "--exec", "mgsto bbb hi"], "Did you mean /msgto"),
      (["--user", "aaa", "--exec", "msgto bbb"], "needs TEXT"), (["--user", "aaa", "--exec", " "], "empty command"),
      (["--profile", "wrok"], "did you mean work")],
 )  # fmt: skip
