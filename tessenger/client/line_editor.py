@@ -19,6 +19,7 @@ from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import History
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
@@ -92,6 +93,13 @@ class LineEditor:
         self.app.ttimeoutlen = ESCAPE_SECONDS
         self._session.default_buffer.accept_handler = self._accepted
         self.adjust()
+
+    @property
+    def mode(self) -> str:
+        """What vi's keys do now, where that is not to insert; "" with the keys of Emacs."""
+        if self.app.editing_mode is EditingMode.EMACS or self.app.vi_state.input_mode is InputMode.INSERT:
+            return ""
+        return self.app.vi_state.input_mode.value.removeprefix("vi-")
 
     def on_typed(self, typed: Callable[[], None]) -> None:
         """Call this whenever the text changes."""

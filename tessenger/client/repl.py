@@ -163,6 +163,7 @@ class Repl:
         editor.on_typed(self._typed)
         self._editor = editor
         self._screen.prompt_in(editor.app)
+        self._screen.when_full(connection.pause, connection.go_on)
         typing = asyncio.ensure_future(editor.run())
         carrying = asyncio.ensure_future(_carry_out(chat, lines))
         background = [asyncio.ensure_future(people.poll()), asyncio.ensure_future(self._count_down(connection))]
@@ -239,8 +240,9 @@ class Repl:
         now = asyncio.get_running_loop().time()
         wait = connection.retry_at - now if connection.retry_at is not None else None
         standing = Standing(
-            self._user, server, connection.state, wait, people.online, chat.conversation.unread, self._unicode
-        )
+            self._user, server, connection.state, wait, people.online, chat.conversation.unread, self._unicode,
+            self._editor.mode if self._editor is not None else "",
+        )  # fmt: skip
         return toolbar(standing, chat.transfers, self._columns, columns_of)
 
     async def _count_down(self, connection: Channel) -> None:

@@ -19,6 +19,10 @@ CHARACTERS_A_FLUSH = 65_536
 """Bounds of one flush: a burst of 10,000 lines takes a good second, and typing goes on in between."""
 
 
+MOST_WAITING = 20_000
+"""Lines above which nothing more is read from the server until half of them are written; it keeps the rest."""
+
+
 class Screen:
     """Where the REPL writes."""
 
@@ -27,16 +31,26 @@ class Screen:
         self._app: Application[str] | None = None
         self._waiting: deque[str | Callable[[], None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._pause: Callable[[], None] = lambda: None
+        self._go_on: Callable[[], None] = lambda: None
+        self._full = False
 
     def prompt_in(self, app: Application[str]) -> None:
         """From here on the prompt of `app` is what text must not disturb."""
         self._app = app
+
+    def when_full(self, pause: Callable[[], None], go_on: Callable[[], None]) -> None:
+        """Call `pause` when too much waits, and `go_on` when there is room again."""
+        self._pause, self._go_on = pause, go_on
 
     def add(self, text: str) -> None:
         """Write `text`, which must be clean, and a line end, soon."""
         self._waiting.extend(text.split("\n"))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+        if not self._full and len(self._waiting) > MOST_WAITING:
+            self._full = True
+            self._pause()
 
     def once_written(self, then: Callable[[], None]) -> None:
         """Call `then` when everything that was added so far is written."""
@@ -84,5 +98,8 @@ class Screen:
         self._output.flush()
         for then in told:
             then()
+        if self._full and len(self._waiting) <= MOST_WAITING // 2:
+            self._full = False
+            self._go_on()
         if app is not None:
             app.invalidate()

@@ -1,9 +1,9 @@
-"""The line at the bottom of the REPL: who and where, the connection, files on their way. Pure."""
+"""The lines at the bottom of the REPL: who and where, the connection, files on their way. Pure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
@@ -17,6 +17,12 @@ _WAITING = State.OFFERED
 
 BAR_COLUMNS = 10
 """Columns of a transfer's progress bar."""
+
+_MOST_LINES = 3
+"""Lines for transfers. Of more than that, only their number is shown."""
+
+_LEAST_OF_NAME = 4
+"""Columns of a file's name below which it is of no use."""
 
 _MOST_UNREAD = 3
 """Conversations that are named with their unread messages; of the others only their number is shown."""
@@ -32,32 +38,42 @@ class Standing(Struct, frozen=True):
     online: int = 0
     unread: Mapping[str, int] = {}
     unicode: bool = True
+    mode: str = ""
 
 
 def toolbar(now: Standing, transfers: Iterable[Transfer], columns: int, width: Callable[[str], int]) -> str:
-    """Return the line, at most `columns` wide; `width` tells how wide a text is in this terminal.
+    """Return the lines, each at most `columns` wide; `width` tells how wide a text is in this terminal.
 
-    Where it is too long, the server's address goes first, then the details of transfers, then who is online and how
-    many messages each conversation has.
+    The first says how things stand; then each transfer on its way has one. Where the first is too long, the server's
+    address goes first, then who is online and how many messages each conversation has, then what does not fit.
     """
     transfers = list(transfers)
-    connection = _connection(now)
+    connection = " | ".join(filter(None, (_connection(now), now.mode)))
     online = [f"{now.online} online"] if now.online else []
     unread = [f"new: {', '.join(_counts(now.unread))}"] if now.unread else []
     briefly = [f"{sum(now.unread.values())} new"] if now.unread else []
-    running = [t for t in transfers if t.state in _MOVING or (t.state is _WAITING and t.outgoing)]
     offers = sum(t.state is _WAITING and not t.outgoing for t in transfers)
     tail = [f"{offers} offered to you"] if offers else []
-    details = [_long(t, unicode=now.unicode) for t in running]
-    long = [f"{now.user}@{now.server}", connection, *online, *unread, *details, *tail]
-    middle = [now.user, connection, *online, *unread, *details, *tail]
-    short = [now.user, connection, *online, *unread, *map(_short, running), *tail]
-    shortest = [now.user, connection, *briefly, *map(_short, running), *tail]
-    for parts in (long, middle, short, shortest):
-        line = " " + " | ".join(parts) + " "
+    long = [f"{now.user}@{now.server}", connection, *online, *unread, *tail]
+    middle = [now.user, connection, *online, *unread, *tail]
+    shortest = [now.user, connection, *briefly, *tail]
+    lines = [_fitting([" | ".join(parts) for parts in (long, middle, shortest)], columns, width)]
+    running = [t for t in transfers if t.state in _MOVING or (t.state is _WAITING and t.outgoing)]
+    shown = running if len(running) <= _MOST_LINES else running[: _MOST_LINES - 1]
+    lines += [_fitting(_forms(t, columns, width, unicode=now.unicode), columns, width) for t in shown]
+    if len(shown) < len(running):
+        lines.append(_fitting([f"{len(running) - len(shown)} more: /transfers"], columns, width))
+    return "\n".join(lines)
+
+
+def _fitting(forms: Iterable[str], columns: int, width: Callable[[str], int]) -> str:
+    """Return the first form that fits into a line, else as much of the last one as does."""
+    line = ""
+    for form in forms:
+        line = f" {form} "
         if width(line) <= columns:
             return line
-    line = " " + " | ".join(shortest)
+    line = line[:-1]
     while width(line) > columns:
         line = line[:-1]
     return line
@@ -82,16 +98,30 @@ def _bar(t: Transfer, *, unicode: bool) -> str:
     return f"[{full * filled}{empty * (BAR_COLUMNS - filled)}]"
 
 
-def _short(t: Transfer) -> str:
-    return f"{'to' if t.outgoing else 'from'} {t.peer} {percent(t)} %"
+def _forms(t: Transfer, columns: int, width: Callable[[str], int], *, unicode: bool) -> Iterator[str]:
+    """Return what is said about a transfer, ever shorter: without the bar, with less of its name, without the rate."""
+    peer = f"{'to' if t.outgoing else 'from'} {t.peer}"
+    if t.state not in (State.RUNNING, State.STALLED):
+        progress = "offered" if t.state is _WAITING else "connecting"
+        yield f"{t.name} {peer} {progress}"
+    else:
+        progress = f"{percent(t)} % {_pace(t)}"
+        yield f"{t.name} {peer} {_bar(t, unicode=unicode)} {progress}"
+        yield f"{t.name} {peer} {progress}"
+    yield _cut_name(t.name, columns - width(f"  {peer} {progress} "), width, unicode=unicode) + f"{peer} {progress}"
+    yield f"{peer} {percent(t)} %" if t.state is State.RUNNING else f"{peer} {progress}"
 
 
-def _long(t: Transfer, *, unicode: bool) -> str:
-    head = f"{t.name} {'to' if t.outgoing else 'from'} {t.peer}"
-    progress = f"{head} {_bar(t, unicode=unicode)} {percent(t)} %"
+def _pace(t: Transfer) -> str:
     if t.state is State.STALLED:
-        return f"{progress} stalled"
-    if t.state is not State.RUNNING:
-        return f"{head} {'offered' if t.state is _WAITING else 'connecting'}"
+        return "stalled"
     left = f" {render.duration((t.size - t.done) / t.rate)} left" if t.rate > 0 else ""
-    return f"{progress} {render.size(t.rate)}/s{left}"
+    return f"{render.size(t.rate)}/s{left}"
+
+
+def _cut_name(name: str, columns: int, width: Callable[[str], int], *, unicode: bool) -> str:
+    """Return a name that is cut to fit, with a space behind it; nothing where too little of it would be left."""
+    mark = "…" if unicode else "~"
+    while name and width(name + mark) > columns:
+        name = name[:-1]
+    return f"{name}{mark} " if width(name) >= _LEAST_OF_NAME else ""

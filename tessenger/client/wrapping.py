@@ -19,8 +19,10 @@ Width = Callable[[str], int]
 TAB = 4
 """Columns between tab stops in the text of a message."""
 
-_WORD = re.compile(r"(\s*)(\S+)")
-_LINK = re.compile(r"\w+://\S")
+_WORD = re.compile(r"(\s*)(\S*)")
+_LINK = re.compile(r"\w://\S")
+"""Neither may go back over what it has read: a text of one kind of character would then take seconds."""
+
 _JOINER = "\u200d"
 
 
@@ -62,6 +64,8 @@ class _Paragraph:
     def broken(self, text: str) -> list[Line]:
         for match in _WORD.finditer(text):
             blanks, word = match.groups()
+            if not word:
+                break  # blanks at the end
             if self._used == self._start and self._done:
                 blanks = ""  # the break stands for them
             wide = self._width(word)

@@ -55,6 +55,8 @@ def test_a_burst_leaves_the_line_alone(server: FakeServer, terminal: PtyTerminal
     terminal.until_shown(f"at {len(text)} number 399.")
     terminal.until_line(f"> {text}")
     assert terminal.cursor_column == len(text) + 2
+    assert terminal.text().count(" | connected | ") == 1, "a toolbar is left above"
+    assert terminal.text().count("> ") == 1, "a prompt is left above"
     shown = re.findall(r"^10 November 2023 20:57:10, bbb: at (\d+) number (\d+)\.$", terminal.text(), re.MULTILINE)
     assert shown == [(str(count), str(number)) for count in range(1, len(text) + 1) for number in range(400)]
     terminal.type(ENTER)
@@ -184,6 +186,7 @@ def test_keys_of_vi(server: FakeServer, terminal: PtyTerminal) -> None:
     terminal.until_shown("editing is vi now.")
     terminal.type("msgto bbb one two" + ESCAPE)
     terminal.until(lambda: terminal.cursor_column == 18, "Escape did not leave insertion")
+    terminal.until_shown("| connected | navigation |")
     terminal.type("bdw")
     terminal.until_line("> msgto bbb one")
     terminal.type("Athree")

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prompt_toolkit.utils import get_cwidth
 
 from tessenger.client import render
@@ -164,3 +166,12 @@ def test_every_line_is_whole_in_itself() -> None:
     for line in look(depth=Depth.MANY).message(in_group(text), 60).split("\n"):
         codes = re.findall(r"\x1b\[([0-9;]*)m", line)
         assert not codes or codes[-1] == "0"
+
+
+@given(st.text(max_size=300), st.text(max_size=40), st.integers(20, 120))
+def test_any_text_is_shown_whole_and_harmless(text: str, sender: str, columns: int) -> None:
+    """Whatever it holds, each character of it is there, or its picture, and no other than the look's own sequences."""
+    event = GroupMessage(1, "g", sender, text, AT)
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", look(depth=Depth.MANY).message(event, columns))
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", shown)
+    assert "".join(shown.split()) == "".join(render.message(event).split())

@@ -55,23 +55,46 @@ def test_without_unicode() -> None:
 
 def test_transfers() -> None:
     """Percent, rate and time left of what runs; a count of what waits for an answer."""
-    assert line(RUNNING, OFFER) == (
-        " aaa@chat.example:12000 | connected | "
-        "example1.mp4 to bbb [████░░░░░░] 45 % 11.0 MB/s 5 s left | 1 offered to you "
-    )
+    assert line(RUNNING, OFFER).split("\n") == [
+        " aaa@chat.example:12000 | connected | 1 offered to you ",
+        " example1.mp4 to bbb [████░░░░░░] 45 % 11.0 MB/s 5 s left ",
+    ]
+
+
+def test_many_transfers() -> None:
+    """Three have a line each; of more than that, two have one, and the others are counted."""
+    names = [replace(RUNNING, id=str(n), name=f"{n}.mp4", outgoing=n % 2 == 0) for n in range(5)]
+    assert [each.split(" [")[0] for each in line(*names[:3]).split("\n")[1:]] == [
+        " 0.mp4 to bbb", " 1.mp4 from bbb", " 2.mp4 to bbb",
+    ]  # fmt: skip
+    assert [each.split(" [")[0] for each in line(*names).split("\n")[1:]] == [
+        " 0.mp4 to bbb", " 1.mp4 from bbb", " 3 more: /transfers ",
+    ]  # fmt: skip
 
 
 def test_offers_of_ones_own() -> None:
     """What waits for the other side's answer is named, and what has ended is not."""
     mine = replace(RUNNING, state=State.OFFERED)
-    assert line(mine) == " aaa@chat.example:12000 | connected | example1.mp4 to bbb offered "
-    assert line(replace(mine, state=State.ACCEPTED)).endswith("| example1.mp4 to bbb connecting ")
-    assert line(replace(mine, state=State.STALLED)).endswith("| example1.mp4 to bbb [████░░░░░░] 45 % stalled ")
+    assert line(mine) == " aaa@chat.example:12000 | connected \n example1.mp4 to bbb offered "
+    assert line(replace(mine, state=State.ACCEPTED)).endswith("\n example1.mp4 to bbb connecting ")
+    assert line(replace(mine, state=State.STALLED)).endswith("\n example1.mp4 to bbb [████░░░░░░] 45 % stalled ")
     assert line(replace(mine, state=State.DONE), replace(mine, state=State.FAILED)) == line()
 
 
 def test_it_shortens_before_it_is_cut() -> None:
-    """First the server goes, then the details, and at last what does not fit."""
-    assert line(RUNNING, columns=80) == " aaa | connected | example1.mp4 to bbb [████░░░░░░] 45 % 11.0 MB/s 5 s left "
-    assert line(RUNNING, columns=40) == " aaa | connected | to bbb 45 % "
-    assert line(RUNNING, columns=20) == " aaa | connected | t"
+    """First the server and the bar go, then the end of the name and the rate, and at last what does not fit."""
+    many = replace(HERE, online=12, unread={"bbb": 1})
+    detail = "45 % 11.0 MB/s 5 s left"
+    for columns, standing, transfer in (
+        (
+            61,
+            "aaa@chat.example:12000 | connected | 12 online | new: bbb 1",
+            f"example1.mp4 to bbb [████░░░░░░] {detail}",
+        ),
+        (58, "aaa | connected | 12 online | new: bbb 1", f"example1.mp4 to bbb [████░░░░░░] {detail}"),
+        (57, "aaa | connected | 12 online | new: bbb 1", f"example1.mp4 to bbb {detail}"),
+        (40, "aaa | connected | 1 new", f"exampl… to bbb {detail}"),
+        (30, "aaa | connected | 1 new", "to bbb 45 %"),
+    ):
+        assert toolbar(many, (RUNNING,), columns, len).split("\n") == [f" {standing} ", f" {transfer} "], columns
+    assert line(RUNNING, columns=10) == " aaa | con\n to bbb 45"

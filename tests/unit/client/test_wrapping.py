@@ -66,3 +66,14 @@ def test_nothing_is_lost_and_no_line_is_too_wide(text: str, columns: int, left: 
     assert "".join("".join(line.text.split()) for line in found) == "".join(text.split())
     for line in found:
         assert "://" in line.text or line.indent + get_cwidth(line.text) <= columns
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "kind", ["x", " ", "\t", "@", "https://", "日本", "e\u0301", "\u200d", "a ", "x" * 90 + " " * 90]
+)
+def test_a_long_text_of_one_kind_is_no_trouble(kind: str) -> None:
+    """Nobody can stop another's screen with 48 kB of anything: the time grows with the length alone."""
+    text = kind * (48_000 // len(kind.encode()))
+    found = wrap(text, 80, used=30, indent=30, width=get_cwidth)
+    assert "".join("".join(line.text.split()) for line in found) == "".join(text.split())
