@@ -53,7 +53,7 @@ def measure(program: Path, both: tuple[int, int] | None, folder: Path, options: 
         for count, into in workers.items():
             one(ours(workers=count), PAIRS, into)
         one(ours(), PAIRS, empty)
-        one(ours(data_dir=journal), PAIRS, long)
+        one(ours(journal=journal), PAIRS, long)
     return [plain, crowded, *workers.values(), empty, long]
 
 

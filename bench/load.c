@@ -500,6 +500,7 @@ static void open_next(int i, int in_group) {
 static void people_come(int count, int at_once, int in_group) {
     uint64_t start = clock_ns(), progress = start;
     int before = ready_count, seen = ready_count, opened = 0;
+    delivered = damaged = repeated = 0;
     while (ready_count - before < count && !broken && clock_ns() - progress < patience * 1e9) {
         int most = in_group && ready_count == before ? 1 : at_once; /* the group is made before others enter it */
         while (opened < count && opened - (ready_count - before) < most)
@@ -512,7 +513,8 @@ static void people_come(int count, int at_once, int in_group) {
     }
     for (last_read = now; clock_ns() - last_read < STRAY_SECONDS * 1e9;)
         turn(20000000); /* others are told who has come */
-    printf("{\"people\":%d,\"seconds\":%.6f,\"trouble\":\"%s\"}\n", ready_count - before, (progress - start) / 1e9, trouble);
+    printf("{\"people\":%d,\"seconds\":%.6f,\"strays\":%lu,\"trouble\":\"%s\"}\n", ready_count - before,
+           (progress - start) / 1e9, delivered + damaged + repeated, trouble);
 }
 
 static int ascending(const void *a, const void *b) {

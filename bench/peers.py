@@ -66,22 +66,23 @@ durability = "{durability}"
 
 @dataclass(frozen=True)
 class Tessenger:
-    """Our server. `data_dir`: one that is there already; otherwise it begins with an empty journal."""
+    """Our server. `journal`: a data directory to begin with, which is copied; otherwise the journal is empty."""
 
     workers: int = 4
     durability: str = "process"
     tls: bool = False
-    data_dir: Path | None = None
+    journal: Path | None = None
     pairs: int = 5_100
 
     def __call__(self, folder: Path, port: int) -> list[str]:
         """Write configuration and credentials; passwords are plain, as those of the other servers would be."""
         names = [f"{role}{number}" for role in "sr" for number in range(self.pairs)] + [f"g{n}" for n in range(1_000)]
         (folder / "credentials.txt").write_text("".join(f"{name} pw\n" for name in names))
+        if self.journal is not None:
+            shutil.copytree(self.journal, folder / "data")
         (folder / "config.toml").write_text(CONFIG.format(durability=self.durability))
         command = [sys.executable, "-m", "tessenger", "server", "127.0.0.1", str(port)]
         command += ["--config", str(folder / "config.toml"), "--workers", str(self.workers)]
-        command += ["--data-dir", str(self.data_dir or folder / "data")]
         return command if self.tls else [*command, "--no-tls"]
 
 

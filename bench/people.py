@@ -126,6 +126,8 @@ class People:
         answer = self._ask(command)
         if answer["people"] != expected:
             raise LoadError(f"{command}: only {answer['people']} of {expected} came ({answer['trouble']})")
+        if answer["strays"]:
+            raise LoadError(f"{command}: {answer['strays']} messages came that nobody had sent")
         self.count += expected
         return float(answer["seconds"])
 
