@@ -166,7 +166,7 @@ class Repl:
         self._screen.when_full(connection.pause, connection.go_on)
         typing = asyncio.ensure_future(editor.run())
         carrying = asyncio.ensure_future(_carry_out(chat, lines))
-        background = [asyncio.ensure_future(people.poll()), asyncio.ensure_future(self._count_down(connection))]
+        background = [asyncio.ensure_future(people.poll()), asyncio.ensure_future(self._watch(chat, connection))]
         try:
             await asyncio.wait({typing, carrying, *background}, return_when=asyncio.FIRST_COMPLETED)
             if typing.done():  # Ctrl-D, or Ctrl-C twice
@@ -245,9 +245,9 @@ class Repl:
         )  # fmt: skip
         return toolbar(standing, chat.transfers, self._columns, columns_of)
 
-    async def _count_down(self, connection: Channel) -> None:
-        """Draw the toolbar anew while a time on it changes by itself."""
-        while True:
+    async def _watch(self, chat: Chat, connection: Channel) -> None:
+        """While there is no connection, draw the toolbar with its time anew; end when the person leaves meanwhile."""
+        while connection.state == "connected" or not chat.leaving:
             await asyncio.sleep(COUNT_SECONDS)
             if connection.state != "connected":
                 self.changed()

@@ -156,6 +156,15 @@ def test_the_terminal_is_given_back(terminal: PtyTerminal, ending: str) -> None:
     assert terminal.wait() == 0
 
 
+def test_logging_out_without_a_connection(server: FakeServer, terminal: PtyTerminal) -> None:
+    """The command does not wait for the server to come back."""
+    server.stop()
+    terminal.until_shown("| reconnecting")
+    terminal.type("/logout" + ENTER)
+    assert terminal.wait() == 1
+    assert "The server did not answer the logout" in terminal.text()
+
+
 def test_leaving_with_requests_that_nobody_answers(server: FakeServer, terminal: PtyTerminal) -> None:
     """The server is gone and lines wait for it: Ctrl-D leaves all the same."""
     server.stop()
