@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -198,3 +199,27 @@ def until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_one_shot_sends_a_file_and_waits_for_its_end(server: ServerProcess, tmp_path: Path) -> None:
+    """`--exec`, with a real UDP process: status 0 once it has arrived, 1 where it cannot."""
+    mine = home(tmp_path, "aaa")
+    (mine / "a b.mp4").write_bytes(os.urandom(300_000))
+    command = [*CLIENT, "--user", "aaa", "--exec", 'sendfile bbb "a b.mp4"', "127.0.0.1", str(server.port)]
+
+    def send() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, env=environment(mine, {"TESSENGER_PASSWORD": "123"}), cwd=mine, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+
+    with PipedClient(server.port, home(tmp_path, "bbb"), command=CLIENT) as bbb:
+        bbb.sign_in("bbb")
+        done = send()
+        assert (done.returncode, done.stdout) == (0, "a b.mp4 has been uploaded.\n"), done.stderr
+        assert bbb.answer() == ["Received a b.mp4 from aaa"]
+        bbb.type("logout")
+        bbb.rest()
+    refused = send()
+    assert refused.returncode == 1
+    assert "user bbb not online" in refused.stdout + refused.stderr
