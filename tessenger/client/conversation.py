@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from tessenger.client.commands import BY_NAME, Call, Mistake, parse
 from tessenger.wire.messages import GroupMessage, Message
-from tessenger.wire.names import key
+from tessenger.wire.names import is_name, key
+
+RECENT = 200
+"""Names that are remembered for completion."""
 
 
 class Conversation:
-    """The current conversation, if there is one, and the unread messages of others."""
+    """The current conversation, if there is one, the unread messages of others, and with whom there was any."""
 
     def __init__(self) -> None:
         self.name = ""
         self.unread: dict[str, int] = {}
+        self.recent: dict[str, None] = {}
         self._group = False
 
     def talk(self, name: str, *, group: bool) -> None:
@@ -38,16 +42,25 @@ class Conversation:
     def came(self, event: Message | GroupMessage) -> None:
         """Count a message that is not in the current conversation."""
         name = conversation_of(event)
+        self._remember(name)
         if key(name) != key(self.name):
             known = next((other for other in self.unread if key(other) == key(name)), name)
             self.unread[known] = self.unread.get(known, 0) + 1
 
     def seen(self, name: str) -> None:
         """Count no message of this conversation as unread any more; of all, where there is no current one."""
+        self._remember(name)
         if not self.name:
             self.unread.clear()
         for known in [known for known in self.unread if key(known) == key(name)]:
             del self.unread[known]
+
+    def _remember(self, name: str) -> None:
+        if is_name(name):
+            self.recent.pop(name, None)
+            self.recent[name] = None
+            if len(self.recent) > RECENT:
+                del self.recent[next(iter(self.recent))]
 
 
 def conversation_of(event: Message | GroupMessage) -> str:

@@ -121,6 +121,7 @@ class LineEditor:
     def _accepted(self, buffer: Buffer) -> bool:
         """Hand the line on; False empties the editor instead of ending it."""
         self._hands.entered(buffer.text)
+        self.app.vi_state.reset()  # a new line begins with inserting
         return False
 
 

@@ -180,6 +180,21 @@ def test_alt_enter_is_a_new_line(server: FakeServer, terminal: PtyTerminal) -> N
 # ---- editing ----
 
 
+def test_wide_characters(server: FakeServer, terminal: PtyTerminal) -> None:
+    """They take two columns on the line as well as in what comes, and no line is broken in the middle of one."""
+    terminal.type("msgto bbb 日本語👍")
+    terminal.until(lambda: terminal.cursor_column == 20, "the cursor is not behind the text")
+    server.say("aaa", "日本語" * 20)
+    terminal.until_shown(f"{' ' * 32}日本語")
+    terminal.until(lambda: terminal.cursor_column == 20, "the cursor is not behind the text again")
+    shown = [line for line in terminal.lines() if "日" in line and ">" not in line]
+    assert [len(line.partition(": ")[2] or line.strip()) for line in shown] == [24, 24, 12]
+    terminal.type(LEFT)
+    terminal.until(lambda: terminal.cursor_column == 18, "the cursor did not go back by one character")
+    terminal.type(ENTER)
+    assert server.expect(MsgTo).text == "日本語👍"
+
+
 def test_keys_of_vi(server: FakeServer, terminal: PtyTerminal) -> None:
     """Switched on by a setting: Escape leaves insertion at once, commands edit, Enter sends."""
     terminal.type("/set editing vi" + ENTER)
@@ -191,8 +206,12 @@ def test_keys_of_vi(server: FakeServer, terminal: PtyTerminal) -> None:
     terminal.until_line("> msgto bbb one")
     terminal.type("Athree")
     terminal.until_line("> msgto bbb one three")
+    terminal.type(ESCAPE)
+    terminal.until(lambda: terminal.cursor_column == 20, "Escape did not leave insertion")
     terminal.type(ENTER)
     assert server.expect(MsgTo).text == "one three"
+    terminal.type("msgto bbb next" + ENTER)
+    assert server.expect(MsgTo).text == "next"
 
 
 def test_settings_last(server: FakeServer, terminal: PtyTerminal, tmp_path: Path) -> None:

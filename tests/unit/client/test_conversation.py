@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tessenger.client.commands import Call, Mistake
-from tessenger.client.conversation import Conversation
+from tessenger.client.conversation import RECENT, Conversation
 from tessenger.wire.messages import GroupMessage, Message
 
 
@@ -96,3 +96,16 @@ def test_without_a_current_conversation_any_line_reads_all() -> None:
     conversation.came(private("bbb"))
     conversation.seen("")
     assert conversation.unread == {"bbb": 1}
+
+
+def test_names_are_remembered_for_completion() -> None:
+    """Of those who wrote and of those written to, the latest last; what is no name is not offered to anybody."""
+    conversation = Conversation()
+    for sender in ("bbb", "ccc", "\x1b[2J", "bbb"):
+        conversation.came(private(sender))
+    conversation.seen("ddd")
+    conversation.seen("")
+    assert list(conversation.recent) == ["ccc", "bbb", "ddd"]
+    for number in range(RECENT):
+        conversation.came(private(f"user{number}"))
+    assert list(conversation.recent) == [f"user{number}" for number in range(RECENT)]
