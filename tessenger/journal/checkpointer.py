@@ -2,7 +2,8 @@
 
 A checkpoint copies committed pages from the write-ahead file into the journal and syncs both, which takes 10 ms and
 more. A passive one holds up neither the logger nor a reader. When it got everything and nobody reads, the next commit
-begins the write-ahead file anew; under unbroken load that does not happen, and the store truncates the file itself.
+begins the write-ahead file anew; under unbroken load that does not happen. So when half of what the file may have is
+reached, the thread copies until little is left, and the store, which commits, does the rest in between (`may_restart`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ INTERVAL = 1.0
 class Checkpointer:
     """The thread; `start` and `stop` it once."""
 
-    def __init__(self, path: Path, interval: float = INTERVAL) -> None:
+    def __init__(self, path: Path, wal_bytes: int, interval: float = INTERVAL) -> None:
         """Make ready for the journal at `path`, which exists. Starts nothing yet."""
         self._path = path
+        self._enough = wal_bytes // 2
+        self._is_copied = threading.Event()
         self._interval = interval
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="checkpointer", daemon=True)
@@ -36,12 +39,23 @@ class Checkpointer:
         self._stopping.set()
         self._thread.join()
 
+    def may_restart(self) -> bool:
+        """Tell, once, that the write-ahead file is long enough to begin anew, and has just been copied."""
+        if not self._is_copied.is_set():
+            return False
+        self._is_copied.clear()
+        return True
+
     def _run(self) -> None:
         db = sqlite3.connect(self._path, timeout=schema.BUSY_SECONDS, isolation_level=None)
+        (page,) = db.execute("PRAGMA page_size").fetchone()
         try:
             while not self._stopping.wait(self._interval):
                 try:
-                    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                    busy, pages, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                    if not busy and pages * page > self._enough:
+                        db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # what came meanwhile: much less
+                        self._is_copied.set()
                 except sqlite3.OperationalError:
                     # No room, or somebody else's checkpoint: what is committed is safe in the write-ahead file. The
                     # next turn tries again; a disk that stays broken is reported by the commits.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -48,7 +48,10 @@ class SqliteJournal:
     def __init__(self, path: Path, durability: Literal["process", "power"], wal_bytes: int = WAL_BYTES) -> None:
         """Open the journal at `path`, making it where there is none. Raises `JournalError`."""
         self._path = path
-        self._wal = f"{path}-wal"
+        self.may_restart: Callable[[], bool] = lambda: False
+        """Tells, once, that the write-ahead file is long, and that hardly anything in it is left to copy."""
+        self._wal = Path(f"{path}-wal")
+        self._wal_file: int | None = None
         self._wal_bytes = wal_bytes
         self._truncate_at = wal_bytes
         self._reserving = durability == "process"
@@ -138,6 +141,8 @@ class SqliteJournal:
         except (JournalBusy, JournalError, sqlite3.OperationalError):
             pass  # as documented: this was for the next start's comfort only
         finally:
+            if self._wal_file is not None:
+                os.close(self._wal_file)
             self._db.close()
 
     # ---- retention ----
@@ -259,16 +264,29 @@ class SqliteJournal:
         return JournalBusy(str(reason)) if schema.is_passing(error) else reason
 
     def _truncate_when_large(self) -> None:
-        """Begin the write-ahead file anew when it is too large; readers in the way make it wait for more growth."""
-        size = os.stat(self._wal).st_size  # noqa: PTH116 of a string: this is done for each batch
+        """Begin the write-ahead file anew when it is too large; readers in the way make it wait for more growth.
+
+        Where the checkpointer says when, that takes less than a millisecond: the file keeps its size, and is written
+        from its beginning. Shortening it takes tens, for it is most of its pages that the system must let go.
+        """
+        if self.may_restart():
+            self._checkpoint("RESTART", 0)
+        if self._wal_file is None:
+            self._wal_file = os.open(self._wal, os.O_RDONLY)
+        size = os.fstat(self._wal_file).st_size
         if size <= self._truncate_at:
             return
-        self._db.execute(f"PRAGMA busy_timeout = {_TRUNCATE_WAIT_MS}")
+        done = self._checkpoint("TRUNCATE", _TRUNCATE_WAIT_MS)
+        again = size + 1 if not self._truncate_at else size + self._wal_bytes // 4
+        self._truncate_at = self._wal_bytes if done else again
+
+    def _checkpoint(self, mode: Literal["RESTART", "TRUNCATE"], wait_ms: int) -> bool:
+        """Copy what is left, and begin the write-ahead file anew; tell whether nobody was in the way for so long."""
+        self._db.execute(f"PRAGMA busy_timeout = {wait_ms}")
         try:
-            busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            (busy, _, _) = self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
         except sqlite3.OperationalError:
-            busy = 1  # no room in the main file either: the batch is safe where it is, and this is tried again
+            return False  # no room in the main file either: the batch is safe where it is, and this is tried again
         finally:
             self._db.execute(f"PRAGMA busy_timeout = {int(schema.BUSY_SECONDS * 1000)}")
-        again = size + 1 if not self._truncate_at else size + self._wal_bytes // 4
-        self._truncate_at = again if busy else self._wal_bytes
+        return not busy

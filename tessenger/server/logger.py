@@ -60,7 +60,8 @@ class Logger:
         self._level = config.console.level
         self._feed_bytes = config.limits.feed_bytes
         self._journal = SqliteJournal(context.journal, config.journal.durability, config.journal.wal_bytes)
-        self._checkpointer = Checkpointer(context.journal)
+        self._checkpointer = Checkpointer(context.journal, config.journal.wal_bytes)
+        self._journal.may_restart = self._checkpointer.may_restart
         self._text_logs = TextLogs(context.data_dir, self._journal, config.journal.log_bytes, config.journal.log_files)
         self._text_logs.writing = partial(faults.reach, "logger.text_log")
         self._text_logs.recover()

@@ -25,7 +25,9 @@ def main(data_dir: Path) -> None:
     journal.begin_epoch(0, 0)
     logs = TextLogs(data_dir, journal)
     logs.recover()
-    Checkpointer(path, interval=0.01).start()
+    checkpointer = Checkpointer(path, 2**18, interval=0.01)
+    journal.may_restart = checkpointer.may_restart
+    checkpointer.start()
     history = History(journal.load())
     batch = history.online("aaa") + history.online("Bbb") + history.create("aaa", f"g{history.ledger.seq}", "Bbb")
     while True:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -202,7 +204,8 @@ def test_readers_see_whole_batches_while_the_journal_is_written(open_journal: Op
     journal = open_journal(wal_bytes=2**20)
     history = History()
     journal.commit(history.online("aaa") + history.online("Bbb"))
-    reader, checkpointer = SqliteReader(path), Checkpointer(path, interval=0.001)
+    reader, checkpointer = SqliteReader(path), Checkpointer(path, 2**18, interval=0.001)
+    journal.may_restart = checkpointer.may_restart
     done = threading.Event()
     seen: list[int] = []
 
@@ -247,6 +250,60 @@ def test_the_write_ahead_file_stays_small(open_journal: Open, path: Path) -> Non
     reader.execute("COMMIT")
     reader.close()
     assert min(write() for _ in range(10)) < 2**20
+
+
+def test_a_long_write_ahead_file_begins_anew_when_it_is_copied(open_journal: Open, path: Path) -> None:
+    """As soon as the checkpointer says so, without becoming shorter; a reader in the way puts that off."""
+    journal = open_journal(wal_bytes=2**26)
+    wal = path.with_name("journal.db-wal")
+    history = History()
+    due = False
+
+    def write(count: int) -> int:
+        for _ in range(count):
+            journal.commit([entry for _ in range(100) for entry in history.message("aaa", "Bbb", "x" * 1_000)])
+        return wal.stat().st_size
+
+    def may_restart() -> bool:
+        nonlocal due
+        is_due, due = due, False
+        return is_due
+
+    journal.may_restart = may_restart
+    journal.commit(history.online("aaa") + history.online("Bbb"))
+    write(20)
+    for _ in range(3):
+        due = True
+        size = write(1)
+        assert write(10) == size
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM entries").fetchone()
+        due = True
+        assert write(20) > size
+    assert [entry.seq for entry in journal.entries_after(0, 10_000)] == list(range(1, history.ledger.seq + 1))
+
+
+def test_a_checkpointer_says_once_that_a_long_file_is_copied(open_journal: Open, path: Path) -> None:
+    """Long is half of what it may have."""
+    journal = open_journal()
+    history = History()
+    journal.commit(history.online("aaa") + history.online("Bbb"))
+    while path.with_name("journal.db-wal").stat().st_size <= 2**19:
+        journal.commit([entry for _ in range(10) for entry in history.message("aaa", "Bbb", "x" * 1_000)])
+    checkpointer = Checkpointer(path, 2**20, interval=0.001)
+    assert not checkpointer.may_restart()
+    checkpointer.start()
+    try:
+        deadline = time.monotonic() + 20
+        while not checkpointer.may_restart():
+            assert time.monotonic() < deadline
+    finally:
+        checkpointer.stop()
+    with closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as db:  # without the write-ahead file
+        assert db.execute("SELECT max(seq) FROM entries").fetchone() == (history.ledger.seq,)
+    checkpointer.may_restart()
+    assert not checkpointer.may_restart()
 
 
 def test_one_message_touches_few_pages(open_journal: Open, path: Path) -> None:
