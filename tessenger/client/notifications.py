@@ -49,6 +49,10 @@ class Notifier:
         self._quiet_until = 0.0
         self._running: set[asyncio.Task[None]] = set()
 
+    def cannot(self, values: ClientSection) -> bool:
+        """Tell whether the desktop is wanted and cannot be told, so that the bell rings instead."""
+        return values.notify_with == "desktop" and values.notify != "off" and self._program is None
+
     def about(self, event: Message | GroupMessage, values: ClientSection, *, mentioned: bool) -> None:
         """Call about a message that has just come, if the settings want it."""
         now = asyncio.get_running_loop().time()
@@ -62,10 +66,12 @@ class Notifier:
         else:
             self._bell()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End what still runs."""
         for task in self._running:
             task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
 
 
 def words(event: Message | GroupMessage) -> tuple[str, str]:
@@ -94,8 +100,9 @@ async def _show(program: str, title: str, text: str) -> None:
             async with asyncio.timeout(RUN_SECONDS):
                 await process.wait()
         except TimeoutError:
-            process.kill()
+            pass  # ended below
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
+                await process.wait()

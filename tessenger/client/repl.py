@@ -42,6 +42,8 @@ COUNT_SECONDS = 1.0
 LEAVE_HINT = "Press Ctrl-C again or Ctrl-D to sign out and leave."
 PASTE_HINT = "This is one message of {} lines. Enter sends it, Ctrl-C clears it."
 
+NO_DESKTOP = "There is no notify-send here: the bell rings instead."
+
 
 class Repl:
     """The front end for a terminal.
@@ -68,6 +70,7 @@ class Repl:
         self._user = ""
         self._leave_armed = False
         self._asked_about = ""
+        self._told_of_bell = False
 
     # ---- the dialogue and the chat's output ----
 
@@ -110,6 +113,9 @@ class Repl:
         """Draw the toolbar again, and everything with the settings that hold now."""
         self._look.short = self._preferences.values.times == "short"
         self._look.painter = self._painter()
+        if not self._told_of_bell and self._notifier.cannot(self._preferences.values):
+            self._told_of_bell = True
+            self.notice(NO_DESKTOP)
         if self._editor is not None:
             self._editor.adjust()
 
@@ -174,7 +180,7 @@ class Repl:
                 await asyncio.wait({carrying}, timeout=LEAVE_SECONDS)
         finally:
             self._editor = None
-            self._notifier.close()
+            await self._notifier.close()
             await _end([typing, carrying, *background])
 
     def finish(self) -> None:

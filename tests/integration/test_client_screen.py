@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -281,6 +283,30 @@ def test_notifications_switched_off(server: FakeServer, terminal: PtyTerminal) -
     terminal.until_shown("notify is off now.")
     server.say("aaa", "hi")
     assert bells(server, terminal) == 0
+
+
+def test_a_notification_of_the_desktop(server: FakeServer, open_terminal: Open, tmp_path: Path) -> None:
+    """By the program that the system has for it, and no bell."""
+    os.mkfifo(tmp_path / "said")
+    program = tmp_path / "notify-send"
+    program.write_text(f"#!{sys.executable}\nimport sys\nopen('{tmp_path}/said', 'w').write(' '.join(sys.argv[1:]))\n")
+    program.chmod(0o700)
+    terminal = open_terminal(env={"PATH": str(tmp_path)})
+    terminal.type("/set notify_with desktop" + ENTER)
+    terminal.until_shown("notify_with is desktop now.")
+    server.say("aaa", "hi")
+    assert (tmp_path / "said").read_text() == "--app-name=Tessenger -- bbb hi"
+    assert bells(server, terminal) == 0
+
+
+def test_without_a_desktop_the_bell_rings(server: FakeServer, open_terminal: Open, tmp_path: Path) -> None:
+    """And that is said, once."""
+    terminal = open_terminal(env={"PATH": str(tmp_path)})
+    terminal.type("/set notify_with desktop" + ENTER)
+    terminal.until_shown("There is no notify-send here: the bell rings instead.")
+    server.say("aaa", "hi")
+    assert bells(server, terminal) == 1
+    assert terminal.text().count("notify-send") == 1
 
 
 def test_what_was_missed_does_not_ring(server: FakeServer, terminal: PtyTerminal) -> None:

@@ -75,7 +75,7 @@ def call_over_desktop(path: str | None, said: Path | None = None) -> tuple[str, 
         try:
             return await asyncio.to_thread(said.read_text) if said else ""
         finally:
-            notifier.close()
+            await notifier.close()
 
     return asyncio.run(scenario()), len(rung)
 
