@@ -1,7 +1,7 @@
 """Text above the line that is being typed: collected, and written in one piece at most 20 times a second.
 
-Runs in the client's REPL, on its event loop. The prompt is erased, the text written, the prompt drawn again, all in one
-step and without leaving raw mode, so nothing that is typed meanwhile is echoed into the text.
+Runs in the client's REPL, on its event loop. The prompt is erased and the text written in one step, the prompt drawn
+again in the next, without leaving raw mode, so nothing that is typed meanwhile is echoed into the text.
 """
 
 from __future__ import annotations
