@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 import msgspec
 
 from tessenger.chat import entries, events, words
 from tessenger.chat.entries import AnyEntry
-from tessenger.chat.present import Present
-from tessenger.wire import messages
+from tessenger.chat.present import Group, Present
+from tessenger.wire import messages, names
 
 LIST_LINES = 500
 """Items in one answer of a long list: about 45 kB of the longest user lines."""
@@ -48,10 +48,46 @@ def joined(re: int, group: str, members: Sequence[str]) -> bytes:
     return b"".join(line(messages.Joined(re, group, chunk, more)) for chunk, more in _chunks(members))
 
 
-def all_names(re: int, present: Present) -> bytes:
-    """The names of users online and of groups."""
+def members(re: int, group: Group, present: Present) -> bytes:
+    """Who is in a group."""
+    lines = (messages.MemberLine(m.user, key in present.online) for key, m in group.members.items())
+    return b"".join(
+        line(messages.MembersAnswer(re, group.name, group.creator, chunk, group.private, more))
+        for chunk, more in _chunks(lines)
+    )
+
+
+def groups(re: int, present: Present, reader: str) -> bytes:
+    """The groups that `reader` is in, then those that everybody may know of."""
+    own = present.groups_of.get(names.key(reader), [])
+    mine = {group.name for group in own}
+    others = (g for g in present.groups.values() if not g.private and g.name not in mine)
+    lines = (
+        messages.GroupLine(group.name, len(group.members), group.name in mine, group.private)
+        for group in chain(own, others)
+    )
+    return b"".join(line(messages.GroupsAnswer(re, chunk, more)) for chunk, more in _chunks(lines))
+
+
+def whois(re: int, user: str, present: Present, reader: str) -> bytes:
+    """What `reader` may know about someone."""
+    own = present.groups_of.get(names.key(reader), [])
+    both = [group.name for group in own if names.key(user) in group.members]
+    session = present.online.get(names.key(user))
+    if session is None:
+        return line(messages.WhoisAnswer(re, user, groups=both))
+    return line(
+        messages.WhoisAnswer(
+            re, user, session.since, session.ip, session.udp_port, bool(session.detached_until), session.away, both
+        )
+    )
+
+
+def all_names(re: int, present: Present, reader: str) -> bytes:
+    """The names of users online, and of the groups that `reader` may know of."""
     users = (s.user for s in present.online.values())
-    groups = (g.name for g in present.groups.values())
+    key = names.key(reader)
+    groups = (g.name for g in present.groups.values() if not g.private or key in g.members or key in g.invited)
     lines = [messages.NamesAnswer(re, users=chunk, more=True) for chunk, _ in _chunks(users)]
     lines += [messages.NamesAnswer(re, groups=chunk, more=more) for chunk, more in _chunks(groups)]
     return b"".join(map(line, lines))
@@ -79,6 +115,13 @@ def answer_to(re: int, entry: AnyEntry, present: Present) -> bytes:
             group = present.group(entry.group)
             members = [] if group is None else [member.user for member in group.members.values()]
             return joined(re, entry.group, members)
+        case entries.GroupLeft():
+            own = entry.user == entry.to
+            return line(messages.Left(re, entry.group) if own else messages.Removed(re, entry.group, entry.to))
+        case entries.Invited():
+            return line(messages.Invited(re, entry.group, entry.to))
+        case entries.AwaySet():
+            return line(messages.AwayAnswer(re, entry.text))
         case entries.Signal():
             return line(messages.Offered(re, _TransferOf.of(entry.body)))
         case entries.Offline():
@@ -96,6 +139,10 @@ def event_line(entry: AnyEntry) -> bytes:
             return events.group_event(entry.seq, entry.at, entry.body)
         case entries.Signal():
             return events.signal_event(events.SIGNAL_TYPES[entry.name], entry.seq, entry.at, entry.body)
+        case entries.Invited():
+            return line(messages.Invitation(entry.seq, entry.at, entry.user, entry.group))
+        case entries.GroupLeft():
+            return line(messages.GroupLeft(entry.seq, entry.at, entry.user, entry.group, entry.to))
         case _:
             raise TypeError(f"{type(entry).__name__} is no event")
 

@@ -69,6 +69,12 @@ class Delivery:
             self._end_run()
         self.members.setdefault(group, {})[link] = None
 
+    def unsubscribe(self, link: Link, group: str) -> None:
+        """Let a connection have nothing of a group behind what it is due already."""
+        if self._run:
+            self._end_run()
+        self.members.get(group, {}).pop(link, None)
+
     def drop(self, link: Link) -> None:
         """Forget a connection."""
         if self.links.get(link.user) is link:

@@ -161,12 +161,16 @@ class Unblocked(Entry, tag="ub", gc=False):
 
 
 class GroupCreated(Issued, tag="gc", gc=False):
-    """A new group; `members` includes its creator, in the order given. `claim`: the shared state's number for it."""
+    """A new group; `members` includes its creator, in the order given. `claim`: the shared state's number for it.
+
+    A `private` one is joined by invitation only, and shown to its members alone.
+    """
 
     user: str
     group: str
     members: list[str]
     claim: int
+    private: bool = False
 
 
 class GroupJoined(Issued, tag="gj", gc=False):
@@ -177,7 +181,30 @@ class GroupJoined(Issued, tag="gj", gc=False):
     claim: int
 
 
+class GroupLeft(Issued, tag="gl", gc=False):
+    """`to` is a member of the group no more: `user` left, or removed somebody else."""
+
+    user: str
+    to: str
+    group: str
+
+
+class Invited(Issued, tag="gi", gc=False):
+    """`user` asks `to` to join the group; while that is open, `to` may join it though it is private."""
+
+    user: str
+    to: str
+    group: str
+
+
 # ---- the rest ----
+
+
+class AwaySet(Issued, tag="aw", gc=False):
+    """`user` lets others know that they do not look, or (with "") that they do again."""
+
+    user: str
+    text: str
 
 
 class Command(Issued, tag="c", gc=False):
@@ -232,7 +259,8 @@ class Refused(Entry, tag="no", gc=False):
     """The log's verdict on entry `n` of `slot`: it is not carried out.
 
     stale: its session is over or is served elsewhere. repeat: this request id was used already.
-    exists: a group of that name exists, or the user is a member. gone: the group does not exist.
+    exists: a group of that name exists, or the user is a member. gone: the group does not exist, or someone is no
+    member of it, or not invited.
     `claim` is the claim that falls with it, 0 for none.
     """
 
@@ -242,7 +270,8 @@ class Refused(Entry, tag="no", gc=False):
 
 AnyEntry = (
     Message | GroupMessage | Online | Resumed | Detached | Offline | TokenVoided | Released | LoginFailed | Blocked
-    | Unblocked | GroupCreated | GroupJoined | Command | Signal | Redacted | Mark | Seen | Refused
+    | Unblocked | GroupCreated | GroupJoined | GroupLeft | Invited | AwaySet | Command | Signal | Redacted | Mark | Seen
+    | Refused
 )  # fmt: skip
 
 UNJOURNALED = frozenset({Mark, Seen, Refused})

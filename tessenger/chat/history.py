@@ -12,13 +12,12 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from tessenger.chat import answers, entries, words
+from tessenger.chat import answers, entries, groups, words
 from tessenger.chat.hub import Hub, Refusal
 from tessenger.chat.link import Link
 from tessenger.chat.ports import Page, Question, Unavailable
 from tessenger.wire import messages, names
 from tessenger.wire.messages import Error
-from tessenger.wire.text import clean_line
 
 LINE_BYTES = 49_152
 """Bytes of texts in one answer; a text that is longer by itself gets an answer of its own."""
@@ -74,13 +73,14 @@ def _conversation(hub: Hub, link: Link, request: messages.History) -> _Whose | R
         return _Whose()
     group = hub.present.group(name)
     if group is not None:
-        if names.key(link.user) not in group.members:
-            return Refusal("not_member", words.not_member(group.name), certain=False)
-        return _Whose(group=group.name)
+        if names.key(link.user) in group.former:  # what was said while they were in it stays theirs
+            return _Whose(group=group.name)
+        own = groups.joined(hub, link, name)
+        return own if isinstance(own, Refusal) else _Whose(group=own.name)
     user = None if request.group else hub.accounts.canonical(name)
     if user is not None:
         return _Whose(peer=user)
-    shown = clean_line(name)[: names.MAX_NAME]
+    shown = words.shown_name(name)
     if request.group:
         return Refusal("unknown_group", words.unknown_group(shown), certain=False)
     return Refusal("unknown_user", words.unknown_user(shown), certain=False)

@@ -37,6 +37,10 @@ class Refusal(Struct, frozen=True):
     certain: bool = True
     target: str = ""
 
+    def as_error(self, re: int) -> Error:
+        """Return it as the answer to request `re`."""
+        return Error(self.code, self.text, re)
+
 
 class Rules(Struct, frozen=True):
     """What of the configuration the rules need. Bytes and members; 0 means no limit.
@@ -195,8 +199,24 @@ class Hub:
                 link = self.delivery.links.get(entry.user)
                 if link is not None:
                     self.delivery.subscribe(link, entry.group)
+            case entries.GroupLeft():
+                self._departed(entry)
+            case entries.Invited():
+                link = self.delivery.links.get(entry.to)
+                if link is not None:
+                    self.say(link, answers.event_line(entry))
             case _:
                 pass
+
+    def _departed(self, entry: entries.GroupLeft) -> None:
+        """Let someone have nothing more of a group; tell them, if somebody else did it, and its members."""
+        told = dict(self.delivery.members.get(entry.group, {}))
+        link = self.delivery.links.get(entry.to)
+        if link is not None:
+            self.delivery.unsubscribe(link, entry.group)
+        for link in told:
+            if link.user != entry.user:
+                self.say(link, answers.event_line(entry))
 
     def answer(self, link: Link, re: int, entry: AnyEntry) -> None:
         """Answer the request that led to `entry`, or that the log refused to turn into one."""
@@ -249,7 +269,7 @@ class Hub:
             )
             self.append(link, re, entry)
         else:
-            self.refuse_quietly(link, Error(refusal.code, refusal.text, re))
+            self.refuse_quietly(link, refusal.as_error(re))
 
     def refuse_quietly(self, link: Link, error: Error) -> None:
         """Answer with an error that leaves nothing in the log, but behind the answers that come before it."""

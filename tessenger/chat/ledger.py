@@ -204,7 +204,26 @@ class Ledger:
         group = self.present.groups.get(names.key(entry.group))
         if group is None:
             return "gone"
-        if names.key(entry.user) in group.members:
+        user = names.key(entry.user)
+        if user in group.members:
+            return "exists"
+        if group.private and user not in group.invited and user != names.key(group.creator):
+            return "gone"
+        return self.judge_issued(entry)
+
+    def judge_left(self, entry: entries.GroupLeft) -> RefusedReason | None:
+        """The end of a membership: there must be one."""
+        group = self.present.groups.get(names.key(entry.group))
+        if group is None or names.key(entry.to) not in group.members:
+            return "gone"
+        return self.judge_issued(entry)
+
+    def judge_invited(self, entry: entries.Invited) -> RefusedReason | None:
+        """An invitation: by a member, of someone who is none."""
+        group = self.present.groups.get(names.key(entry.group))
+        if group is None or names.key(entry.user) not in group.members:
+            return "gone"
+        if names.key(entry.to) in group.members:
             return "exists"
         return self.judge_issued(entry)
 
@@ -228,6 +247,9 @@ _JUDGES: dict[type, Callable[[Ledger, Any], RefusedReason | None]] = {
     entries.Offline: Ledger.judge_offline,
     entries.GroupCreated: Ledger.judge_created,
     entries.GroupJoined: Ledger.judge_joined,
+    entries.GroupLeft: Ledger.judge_left,
+    entries.Invited: Ledger.judge_invited,
+    entries.AwaySet: Ledger.judge_issued,
     entries.Seen: Ledger.judge_seen,
 }
 """How each kind is judged; kinds that are not here always hold."""

@@ -87,6 +87,16 @@ def _group_joined(e: entries.GroupJoined) -> list[str]:
     return [f">> {e.user} issued joingroup command"]
 
 
+def _group_left(e: entries.GroupLeft) -> list[str]:
+    if e.user == e.to:
+        return [f">> {e.user} issued leavegroup command"]
+    return [f">> {e.user} issued remove command", f">> {e.to} is removed from group chat room {e.group}"]
+
+
+def _invited(e: entries.Invited) -> list[str]:
+    return [f">> {e.user} issued invite command"]
+
+
 def _command(e: entries.Command) -> list[str]:
     if e.name in _UNSHOWN:
         return []
@@ -115,6 +125,8 @@ _CONSOLE: dict[type[entries.Entry], Callable[[Any], list[str]]] = {
     entries.Unblocked: _unblocked,
     entries.GroupCreated: _group_created,
     entries.GroupJoined: _group_joined,
+    entries.GroupLeft: _group_left,
+    entries.Invited: _invited,
     entries.Command: _command,
     entries.Signal: _signal,
     entries.Redacted: _redacted,

@@ -46,11 +46,12 @@ class Link:
     """A connection, and the session that it carries once somebody signed in.
 
     `user` is "" before that, and `unread` the number of the last message that the sign-in found, 0 for none.
+    `noted`: of whom the user was told on this connection that they are away, and in which words.
     `busy`: a request is under way that the next ones must wait for. `out` takes what is sent at once.
     """
 
     __slots__ = (
-        "_carrier", "_held", "_held_bytes", "busy", "ended", "ip", "number", "out", "session", "throttled",
+        "_carrier", "_held", "_held_bytes", "busy", "ended", "ip", "noted", "number", "out", "session", "throttled",
         "udp_port", "unanswered", "unread", "user", "waiting",
     )  # fmt: skip
 
@@ -66,6 +67,7 @@ class Link:
         self.throttled = False
         self.unanswered = 0
         self.unread = 0
+        self.noted: dict[str, str] = {}
         self.waiting: deque[AnyRequest | BadLine] = deque()
         self._carrier = carrier
         self.out = carrier.write

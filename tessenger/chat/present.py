@@ -19,7 +19,8 @@ class Session(Struct, gc=False):
     """A person's session. `number` is the claim of its latest attachment, `since` when it began.
 
     `seq` is the entry that began it. While detached, `detached_until` is when it ends (Unix ms); 0 means attached.
-    `highest` is the highest request id so far. An empty `token_hash` means that it cannot be resumed.
+    `highest` is the highest request id so far. An empty `token_hash` means that it cannot be resumed. `away` is what
+    the person says about not looking.
     """
 
     id: int
@@ -35,15 +36,22 @@ class Session(Struct, gc=False):
     expires: int
     highest: int = 0
     detached_until: int = 0
+    away: str = ""
 
 
 class Group(Struct):
-    """A group and its members, by key, each with the sequence number from which they may read; in order of joining."""
+    """A group and its members, by key, each with the sequence number from which they may read; in order of joining.
+
+    `invited`: by key, who is asked to join and has not. `former`: the keys of those who were members and are not.
+    """
 
     name: str
     creator: str
     seq: int
     members: dict[str, Member]
+    private: bool = False
+    invited: dict[str, str] = {}
+    former: set[str] = set()
 
 
 class Member(Struct, gc=False):
@@ -197,7 +205,7 @@ def _unblocked(state: Present, entry: entries.Unblocked) -> None:
 
 def _group_created(state: Present, entry: entries.GroupCreated) -> None:
     members = {names.key(user): Member(user, entry.seq) for user in entry.members}
-    state._add_group(Group(entry.group, entry.user, entry.seq, members))  # noqa: SLF001 as above
+    state._add_group(Group(entry.group, entry.user, entry.seq, members, entry.private))  # noqa: SLF001 as above
 
 
 def _group_joined(state: Present, entry: entries.GroupJoined) -> None:
@@ -205,7 +213,29 @@ def _group_joined(state: Present, entry: entries.GroupJoined) -> None:
     if group is not None:
         user = names.key(entry.user)
         group.members[user] = Member(entry.user, entry.seq)
+        group.invited.pop(user, None)
+        group.former.discard(user)
         state.groups_of.setdefault(user, []).append(group)
+
+
+def _group_left(state: Present, entry: entries.GroupLeft) -> None:
+    group = state.groups.get(names.key(entry.group))
+    user = names.key(entry.to)
+    if group is not None and group.members.pop(user, None) is not None:
+        group.former.add(user)
+        state.groups_of[user].remove(group)
+
+
+def _invited(state: Present, entry: entries.Invited) -> None:
+    group = state.groups.get(names.key(entry.group))
+    if group is not None:
+        group.invited[names.key(entry.to)] = entry.to
+
+
+def _away_set(state: Present, entry: entries.AwaySet) -> None:
+    session = state.sessions.get(entry.session)
+    if session is not None:
+        session.away = entry.text
 
 
 _CHANGES: dict[type, Callable[[Present, Any], None]] = {
@@ -220,5 +250,8 @@ _CHANGES: dict[type, Callable[[Present, Any], None]] = {
     entries.Unblocked: _unblocked,
     entries.GroupCreated: _group_created,
     entries.GroupJoined: _group_joined,
+    entries.GroupLeft: _group_left,
+    entries.Invited: _invited,
+    entries.AwaySet: _away_set,
 }
 """What each kind changes; kinds that are not here change nothing."""

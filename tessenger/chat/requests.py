@@ -8,13 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tessenger.chat import answers, entries, events, history, sign_in, words
+from tessenger.chat import answers, entries, events, groups, history, people, sign_in, words
 from tessenger.chat.hub import Handler, Hub, Refusal
 from tessenger.chat.link import Link
-from tessenger.chat.ports import ClaimResult, Unavailable
 from tessenger.chat.present import Session
-from tessenger.errors import InvalidName
-from tessenger.wire import messages, names
+from tessenger.wire import messages
 from tessenger.wire.framing import BadLine
 from tessenger.wire.messages import Error
 from tessenger.wire.text import clean, clean_line
@@ -43,7 +41,7 @@ def _someone_else(hub: Hub, link: Link, to: str, to_self: str) -> Session | Refu
     if user == link.user:
         return Refusal("to_self", to_self)
     if user is None:
-        return Refusal("unknown_user", words.unknown_user(_shown(to)))
+        return Refusal("unknown_user", words.unknown_user(words.shown_name(to)))
     return Refusal("not_online", words.not_online(user), certain=False)
 
 
@@ -60,7 +58,7 @@ def msgto(hub: Hub, link: Link, request: messages.MsgTo) -> Refusal | None:
         return _message_for_later(hub, link, request, text)
     body = events.message_body(link.user, text)
     entry = entries.Message(link.session, link.number, request.id, link.user, target.user, text, body)
-    hub.append(link, request.id, entry)
+    hub.append(link, request.id, entry, people.with_note(hub, link, request.id, target) if target.away else None)
     return None
 
 
@@ -86,11 +84,9 @@ def groupmsg(hub: Hub, link: Link, request: messages.GroupMsg) -> Refusal | None
     problem = _text_problem(hub, text)
     if problem is not None:
         return problem
-    group = hub.present.group(request.group)
-    if group is None:
-        return Refusal("unknown_group", words.unknown_group(_shown(request.group)), certain=False)
-    if names.key(link.user) not in group.members:
-        return Refusal("not_member", words.not_member(group.name), certain=False)
+    group = groups.joined(hub, link, request.group)
+    if isinstance(group, Refusal):
+        return group
     body = events.group_body(group.name, link.user, text)
     entry = entries.GroupMessage(link.session, link.number, request.id, link.user, group.name, text, body)
     hub.append(link, request.id, entry)
@@ -101,59 +97,6 @@ def activeuser(hub: Hub, link: Link, request: messages.ActiveUser) -> Refusal | 
     """Who is present, as of the entry's place in the log."""
     entry = entries.Command(link.session, link.number, request.id, link.user, "activeuser")
     hub.append(link, request.id, entry)
-    return None
-
-
-def creategroup(hub: Hub, link: Link, request: messages.CreateGroup) -> Refusal | None:
-    """A new group with everybody who is named, and its creator."""
-    problem = _group_name_problem(hub, request.group)
-    if problem is not None:
-        return problem
-    members = _members_named(hub, link, request)
-    if isinstance(members, Refusal):
-        return members
-
-    def claimed(result: ClaimResult) -> None:
-        if isinstance(result, int):
-            hub.append(
-                link,
-                request.id,
-                entries.GroupCreated(link.session, link.number, request.id, link.user, request.group, members, result),
-                lambda entry: _created(hub, link, request, entry),
-            )
-        elif isinstance(result, Unavailable):
-            _finish(hub, link, request.id, "creategroup", Refusal("unavailable", words.UNAVAILABLE))
-        else:
-            _finish(hub, link, request.id, "creategroup", _exists(request.group))
-
-    link.busy = True
-    hub.office.create_group(request.group, claimed)
-    return None
-
-
-def joingroup(hub: Hub, link: Link, request: messages.JoinGroup) -> Refusal | None:
-    """Become a member of a group that exists."""
-    group = hub.present.group(request.group)
-    if group is None:
-        return Refusal("unknown_group", words.unknown_group(_shown(request.group)), certain=False)
-    if names.key(link.user) in group.members:
-        return Refusal("already_member", words.already_member(group.name))
-    name = group.name
-
-    def claimed(result: ClaimResult) -> None:
-        if isinstance(result, int):
-            entry = entries.GroupJoined(link.session, link.number, request.id, link.user, name, result)
-            hub.append(link, request.id, entry, lambda entry: _joined(hub, link, request, entry))
-        elif isinstance(result, Unavailable) or result.reason == "unknown":  # the group is there: we have seen it
-            _finish(hub, link, request.id, "joingroup", Refusal("unavailable", words.UNAVAILABLE))
-        elif result.reason == "full":
-            full = words.group_full(name, hub.rules.group_members)
-            _finish(hub, link, request.id, "joingroup", Refusal("too_many_members", full))
-        else:
-            _finish(hub, link, request.id, "joingroup", Refusal("already_member", words.already_member(name)))
-
-    link.busy = True
-    hub.office.join_group(name, link.user, claimed)
     return None
 
 
@@ -184,7 +127,7 @@ def cancel(hub: Hub, link: Link, request: messages.Cancel) -> Refusal | None:
 
 def list_names(hub: Hub, link: Link, request: messages.Names) -> Refusal | None:
     """What can be completed."""
-    hub.barrier(link, lambda: hub.say(link, answers.all_names(request.id, hub.present)))
+    hub.barrier(link, lambda: hub.say(link, answers.all_names(request.id, hub.present, link.user)))
     return None
 
 
@@ -208,67 +151,6 @@ def bad_line(hub: Hub, link: Link, request: BadLine) -> Refusal | None:
     """A line that was no valid request."""
     hub.refuse_quietly(link, Error("bad_request", clean_line(request.text), request.re))
     return None
-
-
-def _shown(name: str) -> str:
-    """Return a name that may be nobody's, so that it can be shown."""
-    return clean_line(name)[: names.MAX_NAME]
-
-
-def _exists(group: str) -> Refusal:
-    return Refusal("group_exists", words.cannot_create(group, f"{group} exists"), target=group)
-
-
-def _group_name_problem(hub: Hub, group: str) -> Refusal | None:
-    try:
-        names.checked(group, "group")
-    except InvalidName as problem:
-        return Refusal("bad_name", str(problem))
-    if hub.accounts.canonical(group) is not None:
-        return Refusal("name_taken", words.cannot_create(group, f"{group} is a user"))
-    existing = hub.present.group(group)
-    return None if existing is None else _exists(existing.name)
-
-
-def _members_named(hub: Hub, link: Link, request: messages.CreateGroup) -> list[str] | Refusal:
-    """Return the members in the order given, each once; the creator comes first where not named."""
-    members: dict[str, None] = {}
-    for name in request.members:
-        user = hub.accounts.canonical(name)
-        if user is None:
-            return Refusal("unknown_user", words.cannot_create(request.group, words.unknown_user(_shown(name))))
-        members[user] = None
-    named = list(members) if link.user in members else [link.user, *members]
-    limit = hub.rules.group_members
-    if limit and len(named) > limit:
-        return Refusal("too_many_members", words.group_full(request.group, limit))
-    return named
-
-
-def _created(hub: Hub, link: Link, request: messages.CreateGroup, entry: entries.AnyEntry) -> None:
-    if isinstance(entry, entries.Refused) and entry.reason == "exists":
-        _finish(hub, link, request.id, "creategroup", _exists(request.group))
-    else:
-        _finish(hub, link, request.id, "creategroup", entry)
-
-
-def _joined(hub: Hub, link: Link, request: messages.JoinGroup, entry: entries.AnyEntry) -> None:
-    if isinstance(entry, entries.Refused) and entry.reason == "exists":
-        _finish(hub, link, request.id, "joingroup", Refusal("already_member", words.already_member(request.group)))
-    else:
-        _finish(hub, link, request.id, "joingroup", entry)
-
-
-def _finish(hub: Hub, link: Link, re: int, name: str, outcome: Refusal | entries.AnyEntry) -> None:
-    """Answer a request that the connection's next ones have waited for, and go on with them."""
-    if link.ended:
-        return
-    link.busy = False
-    if isinstance(outcome, Refusal):
-        hub.refuse(link, re, name, outcome)
-    else:
-        hub.answer(link, re, outcome)
-    hub.proceed(link)
 
 
 _Signalling = messages.P2PVideo | messages.Accept | messages.Reject | messages.Cancel
@@ -300,8 +182,15 @@ HANDLERS: dict[type, tuple[str, Handler]] = {
     messages.MsgTo: ("msgto", _signed_in_only(msgto)),
     messages.GroupMsg: ("groupmsg", _signed_in_only(groupmsg)),
     messages.ActiveUser: ("activeuser", _signed_in_only(activeuser)),
-    messages.CreateGroup: ("creategroup", _signed_in_only(creategroup)),
-    messages.JoinGroup: ("joingroup", _signed_in_only(joingroup)),
+    messages.CreateGroup: ("creategroup", _signed_in_only(groups.creategroup)),
+    messages.JoinGroup: ("joingroup", _signed_in_only(groups.joingroup)),
+    messages.LeaveGroup: ("leavegroup", _signed_in_only(groups.leavegroup)),
+    messages.Remove: ("remove", _signed_in_only(groups.remove)),
+    messages.Invite: ("invite", _signed_in_only(groups.invite)),
+    messages.Members: ("", _signed_in_only(groups.members)),
+    messages.Groups: ("", _signed_in_only(groups.groups)),
+    messages.Whois: ("", _signed_in_only(people.whois)),
+    messages.Away: ("", _signed_in_only(people.away)),
     messages.P2PVideo: ("p2pvideo", _signed_in_only(p2pvideo)),
     messages.Accept: ("", _signed_in_only(accept)),
     messages.Reject: ("", _signed_in_only(reject)),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from tessenger.wire.names import MAX_NAME
+from tessenger.wire.text import clean_line
+
 INVALID_PASSWORD = "Invalid password. Please try again."  # noqa: S105 what is said, no password
 BLOCKED_NOW = "Invalid details. Your account has been blocked. Please try again later."
 BLOCKED = "Your account is blocked due to multiple login failures. Please try again later."
@@ -24,8 +27,14 @@ TEXT_TOO_LONG = "The message is too long: {size} bytes, at most {limit} are allo
 TO_SELF = "You cannot send a message to yourself."
 FILE_TO_SELF = "You cannot send a file to yourself."
 ONE_CONVERSATION = "A history is of one user or of one group."
+NO_MEMBER_ANY_MORE = "That membership is over already."
 BAD_FILE_NAME = "The file name is empty or too long."
 PROTOCOL = "This server speaks version {ours} of the protocol, not {theirs}."
+
+
+def shown_name(name: str) -> str:
+    """Return a name that may be nobody's, so that it can be shown."""
+    return clean_line(name)[:MAX_NAME]
 
 
 def not_online(user: str) -> str:
@@ -56,6 +65,26 @@ def not_member(group: str) -> str:
 def already_member(group: str) -> str:
     """The seed's words for someone who joins twice."""
     return f"You have already joined Groupchat {group}"
+
+
+def is_member(user: str, group: str) -> str:
+    """For an invitation that nobody needs."""
+    return f"user {user} has already joined Groupchat {group}"
+
+
+def no_member(user: str, group: str) -> str:
+    """For someone who cannot be removed."""
+    return f"user {user} has not joined Groupchat {group}"
+
+
+def not_creator(group: str, creator: str) -> str:
+    """For what only one person may do."""
+    return f"Only {creator}, who created Groupchat {group}, can do that"
+
+
+def too_many_invited(group: str, limit: int) -> str:
+    """For invitations that nobody takes up."""
+    return f"{limit} people are invited to Groupchat {group} already"
 
 
 def group_full(group: str, limit: int) -> str:

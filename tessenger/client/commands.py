@@ -44,17 +44,22 @@ class Argument(Struct, frozen=True):
 
 
 class Command(Struct, frozen=True):
-    """One command. Its name is also the key of its handler. `pipelined`: it is one request, answered in its turn."""
+    """One command. Its name is also the key of its handler. `pipelined`: it is one request, answered in its turn.
+
+    `flag`: a word that may stand before the arguments.
+    """
 
     name: str
     arguments: tuple[Argument, ...]
     help: str
     pipelined: bool = False
+    flag: str = ""
 
     @property
     def usage(self) -> str:
         """The command with its arguments, as typed."""
-        return " ".join([f"/{self.name}", *(argument.usage for argument in self.arguments)])
+        flag = [f"[{self.flag}]"] if self.flag else []
+        return " ".join([f"/{self.name}", *flag, *(argument.usage for argument in self.arguments)])
 
 
 class Call(Struct, frozen=True):
@@ -82,12 +87,28 @@ COMMANDS: tuple[Command, ...] = (
     Command("activeuser", (), "Show who is online, with address and time of sign-in.", pipelined=True),
     Command(
         "creategroup",
-        (Argument("GROUP", Kind.NEW_GROUP), Argument("USER", Kind.USER, optional=True, many=True)),
-        "Create a group chat with these members; you are always one.",
+        (
+            Argument("GROUP", Kind.NEW_GROUP),
+            Argument("USER", Kind.USER, optional=True, many=True),
+        ),
+        "Create a group chat with these members; you are always one. With -p a private one, joined by invitation only.",
         pipelined=True,
+        flag="-p",
     ),
     Command("joingroup", (_GROUP,), "Join a group chat.", pipelined=True),
     Command("groupmsg", (_GROUP, _TEXT), "Send a message to a group chat that you have joined.", pipelined=True),
+    Command("groups", (), "Show your group chats, and the others that anybody may join.", pipelined=True),
+    Command("members", (_GROUP,), "Show who is in a group chat.", pipelined=True),
+    Command("invite", (_GROUP, _USER), "Invite someone to a group chat; a private one needs it.", pipelined=True),
+    Command("leavegroup", (_GROUP,), "Leave a group chat.", pipelined=True),
+    Command("remove", (_GROUP, _USER), "Remove someone from a group chat that you have created.", pipelined=True),
+    Command("whois", (_USER,), "Show what is known about someone.", pipelined=True),
+    Command(
+        "away",
+        (Argument("TEXT", Kind.TEXT, optional=True),),
+        "Let others know, in a few words, that you do not look. Alone: you do again.",
+        pipelined=True,
+    ),
     Command(
         "history",
         (
@@ -145,12 +166,16 @@ def parse(line: str) -> Call | Mistake | None:
 
 def _with_arguments(command: Command, rest: str) -> Call | Mistake:
     kinds = [argument.kind for argument in command.arguments]
+    if kinds == [Kind.TEXT]:
+        return Call(command, (rest,) if rest.strip() else ())
     if Kind.TEXT in kinds:
         return _target_and_text(command, rest)
     try:
         words = shlex.split(rest) if Kind.FILE in kinds else rest.split()
     except ValueError:
         return Mistake(f"A quotation mark is not closed. Usage: {command.usage}")
+    flag = words[:1] if command.flag and words[:1] == [command.flag] else []
+    del words[: len(flag)]
     least = sum(not argument.optional for argument in command.arguments)
     many = any(argument.many for argument in command.arguments)
     if len(words) < least:
@@ -160,7 +185,7 @@ def _with_arguments(command: Command, rest: str) -> Call | Mistake:
         return Mistake(f"/{command.name} has too many arguments.{hint} Usage: {command.usage}")
     if Kind.NUMBER in kinds and not (words[0].isascii() and words[0].isdigit() and len(words[0]) < 10):
         return Mistake(f"{_shown(words[0])} is not the number of a transfer. /transfers shows them.")
-    return Call(command, tuple(words))
+    return Call(command, (*flag, *words))
 
 
 def _target_and_text(command: Command, rest: str) -> Call | Mistake:

@@ -89,6 +89,8 @@ def wants_names(before: str, *, talking: bool = False) -> bool:
 
 def _argument(command: Command, rest: str) -> tuple[Argument | None, str]:
     """Return the argument that the cursor is in, and what is typed of it."""
+    if command.flag and rest.startswith(f"{command.flag} "):
+        rest = rest[len(command.flag) :].lstrip()
     for argument in command.arguments:
         if argument.many or argument.kind in (Kind.FILE, Kind.TEXT):
             return argument, rest if not argument.many else re.split(r"\s+", rest)[-1]

@@ -12,14 +12,16 @@ from tessenger.wire.messages import (
     Accepted,
     AnyAnswer,
     Cancelled,
+    GroupLeft,
     GroupMessage,
+    Invitation,
     Message,
     Offer,
     Rejected,
     Unread,
 )
 
-Event = Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | Unread
+Event = Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | Unread | Invitation | GroupLeft
 Relay = Callable[[AnyAnswer, Callable[[], None]], None]
 """Gets what came, and what hands it on."""
 

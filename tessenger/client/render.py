@@ -8,7 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tessenger.wire.messages import Denied, Error, GroupMessage, Message, Sent, Unread, UserLine
+from tessenger.wire.messages import (
+    Denied,
+    Error,
+    GroupLeft,
+    GroupLine,
+    GroupMessage,
+    Invitation,
+    Invited,
+    MemberLine,
+    Message,
+    Removed,
+    Sent,
+    Unread,
+    UserLine,
+    WhoisAnswer,
+)
 from tessenger.wire.text import clean, clean_line
 from tessenger.wire.times import local_clock, local_time
 
@@ -40,6 +55,8 @@ def message(event: Message | GroupMessage, reader: str = "") -> str:
 def message_sent(to: str, answer: Sent) -> str:
     """A private message is in the journal."""
     line = f"message sent at {local_time(answer.at)}"
+    if answer.note:
+        return f"{line}\n{away(to, answer.note)}"
     return f"{line}\nuser {to} not online, gets it at the next sign-in" if answer.away else line
 
 
@@ -68,6 +85,80 @@ def group_created(group: str) -> str:
 def group_joined(group: str) -> str:
     """One is a member now."""
     return f"You have joined Groupchat {clean_line(group)}"
+
+
+def groups(lines: Sequence[GroupLine]) -> str:
+    """The group chats, one a line."""
+    return "\n".join(map(_group, lines)) or "There are no group chats."
+
+
+def _group(line: GroupLine) -> str:
+    count = f"{line.members} member{'' if line.members == 1 else 's'}"
+    marks = [count, *["private"] * line.private, *["joined"] * line.joined]
+    return f"{clean_line(line.group)}: {', '.join(marks)}"
+
+
+def members(group: str, creator: str, lines: Sequence[MemberLine]) -> str:
+    """Who is in a group chat, one a line."""
+    shown = [
+        f"{clean_line(line.user)}{', created it' * (line.user == creator)}{'' if line.online else ', not online'}"
+        for line in lines
+    ]
+    return "\n".join([f"Groupchat {clean_line(group)}:", *shown])
+
+
+def whois(answer: WhoisAnswer) -> str:
+    """What is known about someone."""
+    lines = [f"{clean_line(answer.user)} is {'' if answer.since else 'not '}online"]
+    if answer.since:
+        lines[0] += f" since {local_time(answer.since)}, {clean_line(answer.ip)}, {answer.udp_port}"
+    if answer.lost:
+        lines.append("The connection broke a moment ago.")
+    if answer.away:
+        lines.append(away(answer.user, answer.away))
+    if answer.groups:
+        lines.append(f"You are both in {', '.join(map(clean_line, answer.groups))}.")
+    return "\n".join(lines)
+
+
+def away(user: str, text: str) -> str:
+    """Someone does not look."""
+    return f"{clean_line(user)} is away: {clean_line(text)}"
+
+
+def away_set(text: str) -> str:
+    """What others are told of oneself."""
+    return f"Others are told that you are away: {clean_line(text)}" if text else "You are not away any more."
+
+
+def invited(answer: Invited) -> str:
+    """Someone is asked to join."""
+    return f"{clean_line(answer.user)} is invited to Groupchat {clean_line(answer.group)}"
+
+
+def group_left(group: str) -> str:
+    """One is a member no more."""
+    return f"You have left Groupchat {clean_line(group)}"
+
+
+def removed(answer: Removed) -> str:
+    """Someone is a member no more."""
+    return f"{clean_line(answer.user)} is removed from Groupchat {clean_line(answer.group)}"
+
+
+def invitation(event: Invitation) -> str:
+    """One is asked to join."""
+    group = clean_line(event.group)
+    return f"{local_time(event.at)}, {clean_line(event.sender)} invites you to Groupchat {group} (/joingroup {group})"
+
+
+def departure(event: GroupLeft, reader: str) -> str:
+    """Someone, perhaps oneself, is a member no more."""
+    group, user, who = clean_line(event.group), clean_line(event.user), clean_line(event.sender)
+    if event.user == event.sender:
+        return f"{local_time(event.at)}, {user} has left Groupchat {group}"
+    whom = "you" if event.user == reader else user
+    return f"{local_time(event.at)}, {who} has removed {whom} from Groupchat {group}"
 
 
 def error(answer: Error | Denied) -> str:

@@ -22,6 +22,7 @@ from tessenger.client.commands import Call, Kind, Mistake, help_text
 from tessenger.client.conversation import Conversation
 from tessenger.client.delivery import Event
 from tessenger.client.files import FileProcess, ProcessDied, Report
+from tessenger.client.groups import GroupCommands
 from tessenger.client.local_files import absolute, files_in, is_folder, unreadable
 from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked
 from tessenger.client.offers import Ask, Effects, Note, Show, Tell, Transfers
@@ -33,13 +34,11 @@ from tessenger.wire.messages import (
     Answer,
     AnyAnswer,
     AnyRequest,
-    Created,
-    CreateGroup,
     Error,
+    GroupLeft,
     GroupMessage,
     GroupMsg,
-    Joined,
-    JoinGroup,
+    Invitation,
     Limits,
     Logout,
     Message,
@@ -119,9 +118,8 @@ class Chat:
         self._handlers: dict[str, Callable[..., None]] = {
             "msgto": self._msgto,
             "activeuser": self._activeuser,
-            "creategroup": self._creategroup,
-            "joingroup": self._joingroup,
             "groupmsg": self._groupmsg,
+            **GroupCommands(self._ask, output).handlers,
             "history": self._history,
             "logout": self._logout,
             "p2pvideo": self._p2pvideo,
@@ -281,12 +279,6 @@ class Chat:
 
         self._ask(ActiveUser(0), answered)
 
-    def _creategroup(self, group: str, *members: str) -> None:
-        self._ask(CreateGroup(0, group, list(members)), self._on(Created, lambda a: render.group_created(a.group)))
-
-    def _joingroup(self, group: str) -> None:
-        self._ask(JoinGroup(0, group), self._on(Joined, lambda a: render.group_joined(a.group)))
-
     def _history(self, *words: str) -> None:
         wanted = asked(words, time.time_ns() // 1_000_000)
         if wanted is None:
@@ -369,6 +361,10 @@ class Chat:
             case Message() | GroupMessage():
                 self.conversation.came(event)
                 self._output.message(event, missed=event.seq <= self._connection.missed_until)
+            case Invitation():
+                self._output.show(render.invitation(event))
+            case GroupLeft():
+                self._output.show(render.departure(event, self._connection.user))
             case _:
                 self._apply(self.transfers.event(event, self._loop.time()))
         self._output.once_shown(partial(self._connection.shown, event.seq))

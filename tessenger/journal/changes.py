@@ -35,7 +35,7 @@ def _online(db: sqlite3.Connection, e: entries.Online) -> None:
         _end(db, *ended)
     values = (
         e.session, e.user, e.number, e.slot, e.generation, e.ip, e.udp_port, e.at, e.seq, e.token_hash, e.expires,
-        e.request, 0,
+        e.request, 0, "",
     )  # fmt: skip
     db.execute(_ADD_SESSION, values)
     db.execute(
@@ -101,7 +101,8 @@ def _unblocked(db: sqlite3.Connection, e: entries.Unblocked) -> None:
 
 
 def _group_created(db: sqlite3.Connection, e: entries.GroupCreated) -> None:
-    db.execute("INSERT INTO groups (name, creator, seq) VALUES (?, ?, ?)", (e.group, e.user, e.seq))
+    group = (e.group, e.user, e.seq, e.private)
+    db.execute("INSERT INTO groups (name, creator, seq, private) VALUES (?, ?, ?, ?)", group)
     members = {names.key(user): user for user in e.members}
     db.executemany(
         "INSERT INTO memberships (name, user, from_seq) VALUES (?, ?, ?)",
@@ -114,6 +115,21 @@ def _group_joined(db: sqlite3.Connection, e: entries.GroupJoined) -> None:
         "INSERT INTO memberships (name, user, from_seq) SELECT name, ?, ? FROM groups WHERE name = ?",
         (e.user, e.seq, e.group),
     )
+    db.execute("DELETE FROM invitations WHERE name = ? AND user = ?", (e.group, e.user))
+
+
+def _group_left(db: sqlite3.Connection, e: entries.GroupLeft) -> None:
+    db.execute(
+        "UPDATE memberships SET to_seq = ? WHERE name = ? AND user = ? AND to_seq IS NULL", (e.seq, e.group, e.to)
+    )
+
+
+def _invited(db: sqlite3.Connection, e: entries.Invited) -> None:
+    db.execute("INSERT OR REPLACE INTO invitations (name, user) VALUES (?, ?)", (e.group, e.to))
+
+
+def _away_set(db: sqlite3.Connection, e: entries.AwaySet) -> None:
+    db.execute("UPDATE sessions SET away = ? WHERE id = ?", (e.text, e.session))
 
 
 def _redacted(db: sqlite3.Connection, e: entries.Redacted) -> None:
@@ -137,6 +153,9 @@ CHANGES: dict[type[entries.Entry], Callable[[sqlite3.Connection, Any], None]] = 
     entries.Unblocked: _unblocked,
     entries.GroupCreated: _group_created,
     entries.GroupJoined: _group_joined,
+    entries.GroupLeft: _group_left,
+    entries.Invited: _invited,
+    entries.AwaySet: _away_set,
     entries.Redacted: _redacted,
 }
 """What each kind changes; kinds that are not here change nothing. The log accepts an entry before it comes here."""
@@ -161,13 +180,19 @@ def read_snapshot(db: sqlite3.Connection) -> Snapshot:
     for session in sessions:
         session.highest = max(session.highest, highest.get(session.id, 0))
     groups = {
-        names.key(name): Group(name, creator, since, {})
-        for name, creator, since in db.execute("SELECT name, creator, seq FROM groups ORDER BY seq")
+        names.key(name): Group(name, creator, since, {}, bool(private))
+        for name, creator, since, private in db.execute("SELECT name, creator, seq, private FROM groups ORDER BY seq")
     }
     for name, user, since in db.execute(
         "SELECT name, user, from_seq FROM memberships WHERE to_seq IS NULL ORDER BY place"
     ):
         groups[names.key(name)].members[names.key(user)] = Member(user, since)
+    for name, user in db.execute("SELECT DISTINCT name, user FROM memberships WHERE to_seq IS NOT NULL"):
+        group = groups[names.key(name)]
+        if names.key(user) not in group.members:
+            group.former.add(names.key(user))
+    for name, user in db.execute("SELECT name, user FROM invitations"):
+        groups[names.key(name)].invited[names.key(user)] = user
     return Snapshot(
         seq=seq,
         at=at,

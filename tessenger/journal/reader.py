@@ -29,8 +29,14 @@ ORDER BY seq LIMIT 1"""
 
 BY_NUMBER = f"{rows.SELECT} WHERE seq = ?"
 
-PRIVATE = targets.to(":user", ":after", ":upto", "entries.kind = 'm'", ["seq"])
-"""Numbers of private messages to someone."""
+PRIVATE = targets.to(
+    ":user",
+    ":after",
+    ":upto",
+    "(entries.kind IN ('m', 'gi') OR entries.kind = 'gl' AND entries.user <> :user)",
+    ["seq"],
+)
+"""Numbers of what is for someone alone: private messages, invitations, and that they were removed from a group."""
 
 SIGNALS = targets.to(":user", ":after", ":upto", "entries.kind = 's'", ["seq"])
 

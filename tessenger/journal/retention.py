@@ -43,6 +43,9 @@ _LOOKED_AT = 20_000
 _DAY_MS = 86_400_000
 _FOR_EVER = 2**62
 
+_FOR_ONE = frozenset({"m", "gi", "gl"})
+"""Kinds of entries that are due to the one whom they are to."""
+
 _MEMBERS = """
 SELECT memberships.name, coalesce(users.seen_seq, 0), coalesce(users.offline_seq, 0), sessions.id IS NOT NULL
 FROM memberships LEFT JOIN users ON users.user = memberships.user
@@ -106,7 +109,7 @@ class Planner:
         victims = []
         for seq, kind, session, target, length in found:
             self._looked_at = seq
-            if kind == "m" and seq > seen.get(names.key(target), 0):
+            if kind in _FOR_ONE and seq > seen.get(names.key(target), 0):
                 continue
             if kind == "g" and seq > shown.get(names.key(target), _FOR_EVER):
                 continue

@@ -34,7 +34,7 @@ TEXT = COLUMNS.index("text")
 
 _NUMBERS = ("session", "number", "request", "slot", "n")
 _TARGETS = ("to", "group", "target")
-"""Fields that go into the column `target`: what readers look entries up by, a user's or a group's name."""
+"""The first of these fields goes into the column `target`: what readers look entries up by, a user or a group."""
 
 _KINDS: dict[str, type[Any]] = {
     str(kind.__struct_config__.tag): kind for kind in get_args(entries.AnyEntry) if kind not in entries.UNJOURNALED
@@ -51,8 +51,9 @@ class _Plan(NamedTuple):
 
 def _plan(kind: type[entries.Entry]) -> _Plan:
     columns, rest = [], []
+    target = next((name for name in _TARGETS if name in kind.__struct_fields__), "")
     for name in kind.__struct_fields__:
-        column = "target" if name in _TARGETS else name
+        column = "target" if name == target else name
         if column in COLUMNS:
             columns.append((name, COLUMNS.index(column)))
         else:

@@ -40,6 +40,10 @@ _TARGETS = """
 CREATE TABLE targets (
     target TEXT NOT NULL COLLATE NOCASE, seq INTEGER NOT NULL, PRIMARY KEY (target, seq)) WITHOUT ROWID"""
 
+_INVITATIONS = """
+CREATE TABLE invitations (
+    name TEXT NOT NULL COLLATE NOCASE, user TEXT NOT NULL COLLATE NOCASE, PRIMARY KEY (name, user)) WITHOUT ROWID"""
+
 _FILL_TARGETS = """
 INSERT INTO targets (target, seq) SELECT target, seq FROM entries
 WHERE target IS NOT NULL AND seq <= (SELECT counted_seq FROM meta) ORDER BY target, seq"""
@@ -59,7 +63,7 @@ CREATE TABLE sessions (
     id INTEGER PRIMARY KEY, user TEXT NOT NULL COLLATE NOCASE, number INTEGER NOT NULL, slot INTEGER NOT NULL,
     generation INTEGER NOT NULL, ip TEXT NOT NULL, udp_port INTEGER NOT NULL, since INTEGER NOT NULL,
     seq INTEGER NOT NULL, token_hash BLOB NOT NULL, expires INTEGER NOT NULL, highest INTEGER NOT NULL,
-    detached_until INTEGER NOT NULL);
+    detached_until INTEGER NOT NULL, away TEXT NOT NULL DEFAULT '');
 CREATE INDEX sessions_user ON sessions (user);
 CREATE TABLE requests (
     session INTEGER NOT NULL, request INTEGER NOT NULL, after_seq INTEGER NOT NULL, upto_seq INTEGER NOT NULL,
@@ -67,7 +71,9 @@ CREATE TABLE requests (
 CREATE TABLE users (
     user TEXT PRIMARY KEY COLLATE NOCASE, seen_seq INTEGER NOT NULL, offline_seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE groups (
-    name TEXT PRIMARY KEY COLLATE NOCASE, creator TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
+    name TEXT PRIMARY KEY COLLATE NOCASE, creator TEXT NOT NULL, seq INTEGER NOT NULL,
+    private INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+{_INVITATIONS};
 CREATE TABLE memberships (
     place INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, user TEXT NOT NULL COLLATE NOCASE,
     from_seq INTEGER NOT NULL, to_seq INTEGER);
@@ -84,11 +90,17 @@ _MIGRATIONS: dict[int, tuple[str, ...]] = {
         _TARGETS,
         _FILL_TARGETS,
         "DROP INDEX entries_target",
+        "ALTER TABLE sessions ADD COLUMN away TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE groups ADD COLUMN private INTEGER NOT NULL DEFAULT 0",
+        _INVITATIONS,
     ),
 }
 """What makes tables of each older version those of the next: done by the writer, in one transaction."""
 
-_SMALL = ("meta", "sessions", "requests", "users", "groups", "memberships", "failures", "blocks", "slots", "text_logs")
+_SMALL = (
+    "meta", "sessions", "requests", "users", "groups", "invitations", "memberships", "failures", "blocks", "slots",
+    "text_logs",
+)  # fmt: skip
 """Tables that are checked whole when the journal is opened; `entries` may have millions of rows."""
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM)

@@ -178,6 +178,8 @@ class MemoryState:
             present = self._present.groups.get(group_key)
             if present is None:
                 return ClaimRefused("unknown")
+            # ... and so may the end of an earlier membership.
+            self._ready.wait_for(lambda: user_key not in present.members, LAG_SECONDS)
             if user_key in present.members or (group_key, user_key) in self._open_members:
                 return ClaimRefused("already")
             joining = sum(1 for key, _ in self._open_members if key == group_key)

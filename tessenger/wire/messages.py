@@ -86,11 +86,12 @@ class ActiveUser(Request, tag="activeuser", frozen=True, gc=False):
 
 
 class CreateGroup(Request, tag="creategroup", frozen=True, gc=False):
-    """Make a group; the creator is always a member."""
+    """Make a group; the creator is always a member. A `private` one is joined by invitation only, and not listed."""
 
     id: Id
     group: str
     members: list[str] = []
+    private: bool = False
 
 
 class JoinGroup(Request, tag="joingroup", frozen=True, gc=False):
@@ -98,6 +99,56 @@ class JoinGroup(Request, tag="joingroup", frozen=True, gc=False):
 
     id: Id
     group: str
+
+
+class LeaveGroup(Request, tag="leavegroup", frozen=True, gc=False):
+    """Be a member of a group no more."""
+
+    id: Id
+    group: str
+
+
+class Remove(Request, tag="remove", frozen=True, gc=False):
+    """Let someone be a member no more: by the group's creator."""
+
+    id: Id
+    group: str
+    user: str
+
+
+class Invite(Request, tag="invite", frozen=True, gc=False):
+    """Ask someone to join a group that the asker is a member of; they need it where the group is private."""
+
+    id: Id
+    group: str
+    user: str
+
+
+class Members(Request, tag="members", frozen=True, gc=False):
+    """Who is in a group."""
+
+    id: Id
+    group: str
+
+
+class Groups(Request, tag="groups", frozen=True, gc=False):
+    """Which groups there are."""
+
+    id: Id
+
+
+class Whois(Request, tag="whois", frozen=True, gc=False):
+    """What is known about someone."""
+
+    id: Id
+    user: str
+
+
+class Away(Request, tag="away", frozen=True, gc=False):
+    """Let others know that one does not look, in a few words; empty: one is back."""
+
+    id: Id
+    text: ShortText = ""
 
 
 class P2PVideo(Request, tag="p2pvideo", frozen=True, gc=False):
@@ -184,7 +235,7 @@ class Logout(Request, tag="logout", frozen=True, gc=False):
 
 AnyRequest = (
     Login | Resume | MsgTo | GroupMsg | ActiveUser | CreateGroup | JoinGroup | P2PVideo | Accept | Reject | Cancel
-    | Names | History | Ping | Sync | Seen | Logout
+    | Names | History | Ping | Sync | Seen | Logout | LeaveGroup | Remove | Invite | Members | Groups | Whois | Away
 )  # fmt: skip
 
 
@@ -217,6 +268,8 @@ ErrorCode = Literal[
     "not_member",
     "already_member",
     "too_many_members",
+    "too_many_invitations",
+    "not_creator",  # only a group's creator can do that
     "not_done",  # an old request id without a trace: it was not carried out and will not be
     "unavailable",  # a part of the server that this request needs is being replaced
     "too_many_bad_lines",
@@ -269,12 +322,16 @@ class Error(Answer, tag="error", frozen=True, gc=False):
 
 
 class Sent(Answer, tag="sent", frozen=True, gc=False, omit_defaults=True):
-    """The message is in the journal. `away`: it waits there for its recipient's next sign-in."""
+    """The message is in the journal. `away`: it waits there for its recipient's next sign-in.
+
+    `note`: the recipient has said that they do not look; told once on a connection, until they say something else.
+    """
 
     re: Id
     seq: int
     at: int
     away: bool = False
+    note: str = ""
 
 
 class UserLine(Struct, frozen=True, gc=False):
@@ -309,6 +366,88 @@ class Joined(Answer, tag="joined", frozen=True, gc=False, omit_defaults=True):
     group: str
     members: list[str]
     more: bool = False
+
+
+class Left(Answer, tag="left", frozen=True, gc=False):
+    """You are a member no more."""
+
+    re: Id
+    group: str
+
+
+class Removed(Answer, tag="removed", frozen=True, gc=False):
+    """They are a member no more."""
+
+    re: Id
+    group: str
+    user: str
+
+
+class Invited(Answer, tag="invited", frozen=True, gc=False):
+    """They are told, now or at their next sign-in, and may join."""
+
+    re: Id
+    group: str
+    user: str
+
+
+class MemberLine(Struct, frozen=True, gc=False):
+    """A member of a group."""
+
+    user: str
+    online: bool
+
+
+class MembersAnswer(Answer, tag="members", frozen=True, gc=False, omit_defaults=True):
+    """A group and its members, in the order of joining. Long lists come in several answers."""
+
+    re: Id
+    group: str
+    creator: str
+    members: list[MemberLine]
+    private: bool = False
+    more: bool = False
+
+
+class GroupLine(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A group: how many are in it, and whether you are (`joined`)."""
+
+    group: str
+    members: int
+    joined: bool = False
+    private: bool = False
+
+
+class GroupsAnswer(Answer, tag="groups", frozen=True, gc=False, omit_defaults=True):
+    """Your groups, then the others that are not private. Long lists come in several answers."""
+
+    re: Id
+    groups: list[GroupLine]
+    more: bool = False
+
+
+class WhoisAnswer(Answer, tag="whois", frozen=True, gc=False, omit_defaults=True):
+    """What is known about someone; `since` is 0 where they are not online.
+
+    `lost`: their connection broke a moment ago. `away`: what they say about not looking. `groups`: those that you are
+    both in.
+    """
+
+    re: Id
+    user: str
+    since: int = 0
+    ip: str = ""
+    udp_port: int = 0
+    lost: bool = False
+    away: str = ""
+    groups: list[str] = []
+
+
+class AwayAnswer(Answer, tag="away", frozen=True, gc=False):
+    """That is what others are told from now on; empty: nothing."""
+
+    re: Id
+    text: str
 
 
 class NamesAnswer(Answer, tag="names", frozen=True, gc=False, omit_defaults=True):
@@ -366,6 +505,25 @@ class GroupMessage(Answer, tag="groupmessage", frozen=True, gc=False):
     sender: str = field(name="from")
     text: str
     at: int
+
+
+class Invitation(Answer, tag="invitation", frozen=True, gc=False):
+    """Someone asks you to join a group."""
+
+    seq: int
+    at: int
+    sender: str = field(name="from")
+    group: str
+
+
+class GroupLeft(Answer, tag="groupleft", frozen=True, gc=False):
+    """`user` is a member no more: they left, or someone else (`from`) removed them. Members are told, and `user`."""
+
+    seq: int
+    at: int
+    sender: str = field(name="from")
+    group: str
+    user: str
 
 
 class Offer(Answer, tag="offer", frozen=True, gc=False):
@@ -447,5 +605,6 @@ class Closing(Answer, tag="closing", frozen=True, gc=False):
 AnyAnswer = (
     Welcome | Denied | Error | Sent | ActiveUsers | Created | Joined | NamesAnswer | Offered | Pong | Synced | Bye
     | Message | GroupMessage | Offer | Accepted | Rejected | Cancelled | HistoryAnswer | Unread | Replaced
-    | Closing
+    | Closing | Left | Removed | Invited | MembersAnswer | GroupsAnswer | WhoisAnswer | AwayAnswer | Invitation
+    | GroupLeft
 )  # fmt: skip

@@ -75,7 +75,9 @@ def state(snapshot: Snapshot) -> dict[str, object]:
         "seq": snapshot.seq,
         "at": snapshot.at,
         "sessions": sorted(snapshot.sessions, key=lambda s: s.id),
-        "groups": [(g.name, g.creator, g.seq, list(g.members.items())) for g in snapshot.groups],
+        "groups": [
+            (g.name, g.creator, g.seq, list(g.members.items()), g.private, g.invited, g.former) for g in snapshot.groups
+        ],
         "failures": snapshot.failures,
         "blocks": snapshot.blocks,
     }
@@ -116,7 +118,7 @@ def play(history: History, pair: Pair, actions: list[tuple[int, int, int]], cuts
     return journaled + [entry for entry in pair.commit(pending) if entry.seq]
 
 
-random_actions = st.lists(st.tuples(st.integers(0, 17), st.integers(0, 7), st.integers(0, 7)), max_size=80)
+random_actions = st.lists(st.tuples(st.integers(0, 23), st.integers(0, 7), st.integers(0, 7)), max_size=80)
 random_cuts = st.lists(st.integers(1, 12), min_size=1, max_size=5)
 fresh = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -65,13 +65,25 @@ class History:
         """Ask who is online, or be refused something."""
         return self.append(entries.Command(*self._issue(user), user, name, code))
 
-    def create(self, user: str, group: str, *members: str) -> list[AnyEntry]:
+    def create(self, user: str, group: str, *members: str, private: bool = False) -> list[AnyEntry]:
         """Create a group."""
-        return self.append(entries.GroupCreated(*self._issue(user), user, group, [user, *members], 0))
+        return self.append(entries.GroupCreated(*self._issue(user), user, group, [user, *members], 0, private))
 
     def join(self, user: str, group: str) -> list[AnyEntry]:
         """Join a group."""
         return self.append(entries.GroupJoined(*self._issue(user), user, group, 0))
+
+    def leave(self, user: str, group: str, member: str = "") -> list[AnyEntry]:
+        """Leave a group, or remove someone from it."""
+        return self.append(entries.GroupLeft(*self._issue(user), user, member or user, group))
+
+    def invite(self, user: str, to: str, group: str) -> list[AnyEntry]:
+        """Ask someone to join a group."""
+        return self.append(entries.Invited(*self._issue(user), user, to, group))
+
+    def away(self, user: str, text: str) -> list[AnyEntry]:
+        """Say that someone does not look."""
+        return self.append(entries.AwaySet(*self._issue(user), user, text))
 
     def seen(self, user: str, upto: int | None = None) -> list[AnyEntry]:
         """Say that everything, or everything up to `upto`, was shown."""
@@ -145,6 +157,12 @@ class History:
             lambda: self.wait(other * 1_000),
             self.mark,
             self.die,
+            lambda: self.leave(user, group),
+            lambda: self.leave(user, group, to),
+            lambda: self.invite(user, to, group),
+            lambda: self.away(user, "at lunch" * (other % 2)),
+            lambda: self.create(user, f"{group}-own", to, private=True),
+            lambda: self.join(user, f"{group}-own"),
         ]
         return actions[action % len(actions)]()
 

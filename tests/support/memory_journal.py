@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
 from tessenger.chat import entries, events
 from tessenger.chat.entries import AnyEntry, GroupMessage, Message
 from tessenger.chat.ports import Page, Question
-from tessenger.chat.present import Group, Present, Snapshot
+from tessenger.chat.present import Present, Snapshot
 from tessenger.wire import names
 
 
@@ -78,7 +78,7 @@ class MemoryJournal:
         """Return the numbers of what was due in earlier sessions and was never shown."""
         reader = self.readers.get(names.key(user), Reader(user))
         seen = max(reader.seen_seq, after or 0)
-        private = [entry for entry in self._private(user, seen, upto) if isinstance(entry, entries.Message)]
+        private = [entry for entry in self._private(user, seen, upto) if not isinstance(entry, entries.Signal)]
         due = private + self._of_groups(user, seen, upto if away else min(upto, reader.offline_seq - 1))
         return sorted(entry.seq for entry in due)
 
@@ -94,6 +94,7 @@ class MemoryJournal:
 
     def history(self, question: Question) -> Page:
         """Return what was said, by going through everything."""
+        heard = {entry.seq for entry in self._said_before(question.user)}
 
         def may_read(entry: Message | GroupMessage) -> bool:
             me, peer = names.key(question.user), names.key(question.peer)
@@ -102,9 +103,7 @@ class MemoryJournal:
                 return not question.group and me in two and (not peer or two == {me, peer})
             if peer or (question.group and names.key(question.group) != names.key(entry.group)):
                 return False
-            group = self.present.group(entry.group)
-            member = None if group is None else group.members.get(me)
-            return member is not None and member.since_seq < entry.seq
+            return entry.seq in heard
 
         found = [
             e for e in self.log
@@ -127,24 +126,35 @@ class MemoryJournal:
         return [
             entry
             for entry in self.log
-            if isinstance(entry, entries.Message | entries.Signal)
+            if isinstance(entry, entries.Message | entries.Signal | entries.Invited | entries.GroupLeft)
             and names.key(entry.to) == names.key(user)
             and after < entry.seq <= upto
+            and not (isinstance(entry, entries.GroupLeft) and entry.user == entry.to)
         ]
 
     def _of_groups(self, user: str, after: int, upto: int) -> list[AnyEntry]:
-        def may_read(group: Group | None, seq: int) -> bool:
-            member = None if group is None else group.members.get(names.key(user))
-            return member is not None and member.since_seq < seq
-
         return [
             entry
-            for entry in self.log
-            if isinstance(entry, entries.GroupMessage)
-            and after < entry.seq <= upto
-            and names.key(entry.user) != names.key(user)
-            and may_read(self.present.group(entry.group), entry.seq)
+            for entry in self._said_before(user)
+            if after < entry.seq <= upto and names.key(entry.user) != names.key(user)
         ]
+
+    def _said_before(self, user: str) -> Iterator[GroupMessage]:
+        """Yield what was said to groups while someone was in them."""
+        me = names.key(user)
+        groups: set[str] = set()
+        for entry in self.log:
+            match entry:
+                case entries.GroupCreated() if me in map(names.key, entry.members):
+                    groups.add(names.key(entry.group))
+                case entries.GroupJoined() if me == names.key(entry.user):
+                    groups.add(names.key(entry.group))
+                case entries.GroupLeft() if me == names.key(entry.to):
+                    groups.discard(names.key(entry.group))
+                case GroupMessage() if names.key(entry.group) in groups:
+                    yield entry
+                case _:
+                    pass
 
     def _count(self, entry: AnyEntry) -> None:
         if isinstance(entry, entries.Issued):

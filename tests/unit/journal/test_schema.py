@@ -181,6 +181,9 @@ def test_a_journal_of_version_1_opens_and_works(path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for statement in (
             "DROP TABLE targets",
+            "DROP TABLE invitations",
+            "ALTER TABLE sessions DROP COLUMN away",
+            "ALTER TABLE groups DROP COLUMN private",
             "CREATE INDEX entries_target ON entries (target) WHERE target IS NOT NULL",
             "UPDATE meta SET counted_seq = 20",
             "PRAGMA user_version = 1",

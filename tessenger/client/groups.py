@@ -1,0 +1,128 @@
+"""The commands about groups, and about other people: requests out, answers shown. Runs in the client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from tessenger.client import render
+from tessenger.wire.messages import (
+    Answer,
+    AnyAnswer,
+    AnyRequest,
+    Away,
+    AwayAnswer,
+    Created,
+    CreateGroup,
+    GroupLine,
+    Groups,
+    GroupsAnswer,
+    Invite,
+    Invited,
+    Joined,
+    JoinGroup,
+    LeaveGroup,
+    Left,
+    MemberLine,
+    Members,
+    MembersAnswer,
+    Remove,
+    Removed,
+    Whois,
+    WhoisAnswer,
+)
+
+A = TypeVar("A", bound=Answer)
+
+PRIVATE = "-p"
+"""The word before the name of a group that is private."""
+
+MAX_AWAY = 255
+"""Characters of what is told of someone who does not look."""
+
+
+class Shows(Protocol):
+    """Where answers are shown."""
+
+    def show(self, text: str) -> None:
+        """Show an answer, one line or several."""
+
+    def refuse(self, text: str) -> None:
+        """Show why something is not done."""
+
+
+class GroupCommands:
+    """`handlers`: for each command what carries it out, called with its arguments."""
+
+    def __init__(self, ask: Callable[[AnyRequest, Callable[[AnyAnswer], None]], None], output: Shows) -> None:
+        """`ask` sends a request and calls back with its answer, except an error, which it shows."""
+        self._ask = ask
+        self._output = output
+        self.handlers: dict[str, Callable[..., None]] = {
+            "creategroup": self._creategroup,
+            "joingroup": self._joingroup,
+            "groups": self._groups,
+            "members": self._members,
+            "invite": self._invite,
+            "leavegroup": self._leavegroup,
+            "remove": self._remove,
+            "whois": self._whois,
+            "away": self._away,
+        }
+
+    def _creategroup(self, *words: str) -> None:
+        private = words[0] == PRIVATE
+        group, *members = words[private:]
+        self._ask(CreateGroup(0, group, members, private), self._on(Created, lambda a: render.group_created(a.group)))
+
+    def _joingroup(self, group: str) -> None:
+        self._ask(JoinGroup(0, group), self._on(Joined, lambda a: render.group_joined(a.group)))
+
+    def _groups(self) -> None:
+        lines: list[GroupLine] = []
+
+        def answered(answer: AnyAnswer) -> None:
+            if isinstance(answer, GroupsAnswer):
+                lines.extend(answer.groups)
+                if not answer.more:
+                    self._output.show(render.groups(lines))
+
+        self._ask(Groups(0), answered)
+
+    def _members(self, group: str) -> None:
+        lines: list[MemberLine] = []
+
+        def answered(answer: AnyAnswer) -> None:
+            if isinstance(answer, MembersAnswer):
+                lines.extend(answer.members)
+                if not answer.more:
+                    self._output.show(render.members(answer.group, answer.creator, lines))
+
+        self._ask(Members(0, group), answered)
+
+    def _invite(self, group: str, user: str) -> None:
+        self._ask(Invite(0, group, user), self._on(Invited, render.invited))
+
+    def _leavegroup(self, group: str) -> None:
+        self._ask(LeaveGroup(0, group), self._on(Left, lambda a: render.group_left(a.group)))
+
+    def _remove(self, group: str, user: str) -> None:
+        self._ask(Remove(0, group, user), self._on(Removed, render.removed))
+
+    def _whois(self, user: str) -> None:
+        self._ask(Whois(0, user), self._on(WhoisAnswer, render.whois))
+
+    def _away(self, text: str = "") -> None:
+        if len(text) > MAX_AWAY:
+            self._output.refuse(f"That is too long: at most {MAX_AWAY} characters.")
+            return
+        self._ask(Away(0, text), self._on(AwayAnswer, lambda a: render.away_set(a.text)))
+
+    def _on(self, kind: type[A], text: Callable[[A], str]) -> Callable[[AnyAnswer], None]:
+        """Return what shows the answer of this kind, of a list only the last part."""
+
+        def answered(answer: AnyAnswer) -> None:
+            if isinstance(answer, kind) and not getattr(answer, "more", False):
+                self._output.show(text(answer))
+
+        return answered
