@@ -1,7 +1,7 @@
 """What a delivery costs: our server beside others that are installed, under the same load in the same run.
 
     python -m bench.chat                              everything, some minutes
-    python -m bench.chat --loads --ours --rounds 1    our server alone, 20 seconds: for work on the hot path
+    python -m bench.chat --loads --servers Tessenger --rounds 1    15 seconds: for work on the hot path
     python -m bench.chat --loads --servers Tessenger,ngIRCd --only direct1,group8 --seconds 3
     python -m bench.chat --idle --people 10000        memory of idle connections, sign-ins a second
     python -m bench.chat --growth --entries 1000000   what idle connections, workers and a long journal cost
