@@ -21,7 +21,8 @@ from setproctitle import setproctitle
 
 from tessenger.client.receiver_messages import AnyToReceiver, CannotRun, FromReceiver, Started, Stop
 from tessenger.client.receiver_options import ReceiverOptions
-from tessenger.client.receiver_transfers import Transfer, Transfers
+from tessenger.client.receiver_transfers import Transfers
+from tessenger.client.reported_transfer import Transfer
 from tessenger.client.udp_socket import DatagramTooLong, UdpSocket
 from tessenger.errors import TransferError
 from tessenger.transfer.packets import session_of

@@ -18,13 +18,12 @@ from tessenger.client.receiver_messages import (
     FromReceiver,
     Opened,
     OpenFile,
-    Progress,
     Ready,
     ReceiveFile,
-    Resumed,
     SendFile,
 )
 from tessenger.client.receiver_options import ReceiverOptions
+from tessenger.client.reported_transfer import Transfer
 from tessenger.client.udp_socket import UdpSocket
 from tessenger.errors import TransferError
 from tessenger.transfer.assembly import BlockBuffers
@@ -34,53 +33,12 @@ from tessenger.transfer.paths import ArrivingFile, SourceFile, file_id, remove_o
 from tessenger.transfer.ports import Address
 from tessenger.transfer.receiver import ReceiveSession
 from tessenger.transfer.sender import SendSession
-from tessenger.transfer.session import Peer, Session, Settings
+from tessenger.transfer.session import Peer, Settings
 from tessenger.wire.text import clean_line
 
 KEEP_PARTS_SECONDS = 7 * 86_400.0
 """How long a broken transfer can be resumed."""
 _ID = re.compile("[0-9a-f]{16}")
-
-
-class Transfer:
-    """A session with what the client is told about it."""
-
-    def __init__(self, transfer: str, session: Session, code: str, source: SourceFile | None, now: float) -> None:
-        self.transfer = transfer
-        self.session = session
-        self.code = code
-        self.source = source
-        self.started_at = now
-        self.reported = False
-        """Whether the client was told how it ended."""
-        self.resumed_from = 0
-        self.started_over = False
-        self.rate = 0.0
-        self.done = 0
-        self.progress_at = now
-
-    def let_go(self) -> None:
-        """Close the file that was sent."""
-        if self.source is not None:
-            self.source.close()
-
-    def progress(self, now: float) -> Progress:
-        """Return how far it is, with the rate smoothed over about two seconds."""
-        session, elapsed = self.session, max(now - self.progress_at, 1e-3)
-        recent = (session.done - self.done) / elapsed
-        self.rate = recent if not self.rate else self.rate + (recent - self.rate) * min(1.0, elapsed / 2)
-        self.done, self.progress_at = session.done, now
-        return Progress(self.transfer, session.done, session.size, max(self.rate, 0.0), session.stalled(now))
-
-    def news(self) -> list[Resumed]:
-        """Return what has been learnt about an earlier try, once."""
-        session, found = self.session, []
-        if session.resumed_from and not self.resumed_from:
-            found.append(Resumed(self.transfer, session.resumed_from))
-        if session.started_over and not self.started_over:
-            found.append(Resumed(self.transfer, 0))
-        self.resumed_from, self.started_over = session.resumed_from, session.started_over
-        return found
 
 
 class Offer:

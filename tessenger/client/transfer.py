@@ -61,9 +61,11 @@ def describe(t: Transfer) -> str:
     head = f"{t.number}. {t.name} {way} {t.peer}"
     match t.state:
         case State.RUNNING | State.STALLED:
-            share = f"{render.size(t.done)} of {size}, {percent(t)} %"
+            share = f"{head}, {t.state.value}: {render.size(t.done)} of {size}, {percent(t)} %"
+            if t.state is State.STALLED:
+                return share
             left = f", {render.duration((t.size - t.done) / t.rate)} left" if t.rate > 0 else ""
-            return f"{head}, {t.state.value}: {share}, {render.size(t.rate)}/s{left}"
+            return f"{share}, {render.size(t.rate)}/s{left}"
         case State.DONE:
             return f"{head}, done: {size}" + (f", code {t.code}" if t.code else "")
         case State.FAILED:

@@ -81,7 +81,7 @@ def test_a_file_is_sent() -> None:
     assert mine.report(Progress(ID, 45, 100, 11.0, stalled=False), 2.0) == []
     assert state(mine) == "1. a.mp4 to bbb, running: 45 B of 100 B, 45 %, 11 B/s, 5 s left"
     mine.report(Progress(ID, 45, 100, 0.0, stalled=True), 3.0)
-    assert state(mine) == "1. a.mp4 to bbb, stalled: 45 B of 100 B, 45 %, 0 B/s"
+    assert state(mine) == "1. a.mp4 to bbb, stalled: 45 B of 100 B, 45 %"
     effects = mine.report(Done(ID, "/tmp/a.mp4", 100, 2.0, "42 17"), 4.0)  # noqa: S108
     assert effects == [Show("a.mp4 has been uploaded."), Note("a.mp4: 100 B in 2.0 s, code 42 17")]
     assert state(mine) == "1. a.mp4 to bbb, done: 100 B, code 42 17"
