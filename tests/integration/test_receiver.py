@@ -18,7 +18,7 @@ from tessenger.client.receiver_messages import Abort, Failed, Opened, OpenFile, 
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.receiver_process import ReceiverProcess
 from tessenger.errors import TransferError
-from tessenger.transfer.paths import file_id
+from tessenger.transfer.file_names import file_id
 from tests.support.udp_process import LOOPBACK, hand_over, names, offer, running, together, write
 
 

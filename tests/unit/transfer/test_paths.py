@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tessenger.errors import TransferError
 from tessenger.transfer.blocks import BLOCK
-from tessenger.transfer.paths import ArrivingFile, SourceFile, clean_name, file_id, remove_old_parts
+from tessenger.transfer.file_names import clean_name, file_id
+from tessenger.transfer.paths import ArrivingFile, SourceFile, remove_old_parts
 
 ID = "00112233445566aa"
 
