@@ -65,7 +65,7 @@ def test_a_burst_leaves_the_line_alone(server: FakeServer, terminal: PtyTerminal
 
 def test_the_menu_stays_while_messages_come(server: FakeServer, terminal: PtyTerminal) -> None:
     """With what is selected in it."""
-    terminal.type("/a" + TAB)
+    terminal.type("/ac" + TAB)
     terminal.until_shown("/accept ")
     terminal.type(TAB)
     terminal.until_line("> /activeuser")
