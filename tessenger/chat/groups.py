@@ -145,11 +145,14 @@ def groups(hub: Hub, link: Link, request: messages.Groups) -> Refusal | None:
 def joined(hub: Hub, link: Link, name: str) -> Group | Refusal:
     """Return the group of that name, in which the asker is, or why there is none."""
     group = hub.present.group(name)
-    if group is None:
-        return _unknown(name)
-    if names.key(link.user) in group.members:
+    if group is not None and names.key(link.user) in group.members:
         return group
-    if not _is_shown(group, link.user):
+    return not_joined(group, link.user, name)
+
+
+def not_joined(group: Group | None, user: str, name: str) -> Refusal:
+    """Return why someone who is not in this group cannot do there what they asked."""
+    if group is None or not _is_shown(group, user):
         return _unknown(name)
     return Refusal("not_member", words.not_member(group.name), certain=False)
 

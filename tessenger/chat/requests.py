@@ -12,7 +12,7 @@ from tessenger.chat import answers, entries, events, groups, history, people, si
 from tessenger.chat.hub import Handler, Hub, Refusal
 from tessenger.chat.link import Link
 from tessenger.chat.present import Session
-from tessenger.wire import messages
+from tessenger.wire import messages, names
 from tessenger.wire.framing import BadLine
 from tessenger.wire.messages import Error
 from tessenger.wire.text import clean, clean_line
@@ -84,9 +84,9 @@ def groupmsg(hub: Hub, link: Link, request: messages.GroupMsg) -> Refusal | None
     problem = _text_problem(hub, text)
     if problem is not None:
         return problem
-    group = groups.joined(hub, link, request.group)
-    if isinstance(group, Refusal):
-        return group
+    group = hub.present.group(request.group)
+    if group is None or names.key(link.user) not in group.members:
+        return groups.not_joined(group, link.user, request.group)
     body = events.group_body(group.name, link.user, text)
     entry = entries.GroupMessage(link.session, link.number, request.id, link.user, group.name, text, body)
     hub.append(link, request.id, entry)

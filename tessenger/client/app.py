@@ -14,6 +14,7 @@ from msgspec import Struct
 from tessenger.client.channel import Channel, Ending
 from tessenger.client.files import FileProcess, Report
 from tessenger.client.identity import KnownServers
+from tessenger.client.ignored import Ignored
 from tessenger.client.link import Dialer
 from tessenger.client.offers import Transfers
 from tessenger.client.position import Positions
@@ -128,7 +129,8 @@ class _Session:
         """Let the front end talk with the person until either of them or the server ends it; say the last word."""
         limit = self._settings.config.transfer.auto_accept_below
         transfers = Transfers(welcome.user, auto_accept_below=limit, asks=self._front.asks)
-        chat = Chat(self.connection, self._files, self._front, transfers, welcome.limits, self._preferences)
+        ignored = Ignored(Path(self._settings.config.client.state_dir), self._settings.server, welcome.user)
+        chat = Chat(self.connection, self._files, self._front, transfers, welcome.limits, self._preferences, ignored)
         self._chat = chat
         self._front.signed_in(welcome.user)
         try:

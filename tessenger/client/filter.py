@@ -80,6 +80,9 @@ class Filter:
         """Print what stands above the messages of an absence."""
         self.show(render.unread(event))
 
+    def clear(self) -> None:
+        """There is no screen."""
+
     def look_back(self, events: Sequence[Message | GroupMessage]) -> None:
         """Print old messages, one a line."""
         self.show("\n".join(render.one_line(render.message(event, self._user)) for event in events))

@@ -8,11 +8,10 @@ else the file holds counts as nothing: the server itself then says what was not 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
 from pathlib import Path
 
+from tessenger.client import kept_file
 from tessenger.wire.names import is_name, key
 
 _ODD = re.compile(r"[^0-9a-z.:_-]")
@@ -66,16 +65,8 @@ class Position:
         if self.seq == self._saved:
             return
         self._saved = self.seq
-        new = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with open(descriptor, "w", encoding="ascii") as file:  # noqa: PTH123 - a descriptor, for its mode
-                file.write(f"{self.seq} {self._fingerprint}\n")
-            new.replace(self._path)
-        except OSError:  # a full or read-only disk is no reason to stop talking: the server knows it too
-            with contextlib.suppress(OSError):
-                new.unlink()
+        # A full or read-only disk is no reason to stop talking: the server knows it too.
+        kept_file.write(self._path, f"{self.seq} {self._fingerprint}\n".encode())
 
 
 class Positions:
@@ -93,6 +84,9 @@ class Positions:
 
 def position_path(state_dir: Path, server: str, user: str) -> Path | None:
     """Return where the position of `user` at `server` (host:port) is kept; None for a name that cannot be one."""
-    if not is_name(user):
-        return None
-    return state_dir / "shown" / f"{_ODD.sub('_', server.lower())} {key(user)}"
+    return state_dir / "shown" / account_name(server, user) if is_name(user) else None
+
+
+def account_name(server: str, user: str) -> str:
+    """Return what a file about `user` at `server` (host:port) is called."""
+    return f"{_ODD.sub('_', server.lower())} {key(user)}"

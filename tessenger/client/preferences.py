@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import os
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec.structs import replace
 
+from tessenger.client import kept_file
 from tessenger.config import ClientSection
 from tessenger.config_values import checked
 from tessenger.errors import ConfigError
@@ -100,14 +100,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, values: dict[str, Any]) -> bool:
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123 - its mode
-            file.write(msgspec.json.format(msgspec.json.encode(values)) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-    except OSError:
-        return False
-    return True
+    return kept_file.write(path, msgspec.json.format(msgspec.json.encode(values)) + b"\n", synced=True)

@@ -119,6 +119,10 @@ class Repl:
         if self._editor is not None:
             self._editor.adjust()
 
+    def clear(self) -> None:
+        """Begin with an empty screen; what was there stays in the terminal's own scrollback."""
+        self._screen.clear()
+
     def signed_in(self, user: str) -> None:
         """Greet whoever is at the keyboard."""
         self._user = clean_line(user)

@@ -64,6 +64,13 @@ class Screen:
         while self._waiting:
             self._write_some()
 
+    def clear(self) -> None:
+        """Write what waits, and begin with an empty screen."""
+        self.flush()
+        if self._app is not None and self._app.is_running:
+            self._app.renderer.clear()
+            self._app.invalidate()
+
     def _flush(self) -> None:
         self._timer = None
         if self._waiting:

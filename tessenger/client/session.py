@@ -23,6 +23,7 @@ from tessenger.client.conversation import Conversation
 from tessenger.client.delivery import Event
 from tessenger.client.files import FileProcess, ProcessDied, Report
 from tessenger.client.groups import GroupCommands
+from tessenger.client.ignored import Ignored
 from tessenger.client.local_files import absolute, files_in, is_folder, unreadable
 from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked
 from tessenger.client.offers import Ask, Effects, Note, Show, Tell, Transfers
@@ -45,6 +46,7 @@ from tessenger.wire.messages import (
     MsgTo,
     Names,
     NamesAnswer,
+    Offer,
     Sent,
     Unread,
     UserLine,
@@ -85,6 +87,9 @@ class Output(Protocol):
     def changed(self) -> None:
         """A transfer has moved on."""
 
+    def clear(self) -> None:
+        """Begin with an empty screen, where there is one."""
+
     def once_shown(self, then: Callable[[], None]) -> None:
         """Call `then` when everything so far is where people see it, or other programs read it."""
 
@@ -101,11 +106,12 @@ class Chat:
 
     def __init__(
         self, connection: Channel, files: FileProcess, output: Output, transfers: Transfers, limits: Limits,
-        preferences: Preferences,
+        preferences: Preferences, ignored: Ignored,
     ) -> None:  # fmt: skip
         self.transfers = transfers
         self.conversation = Conversation()
         self._preferences = preferences
+        self._ignored = ignored
         self._connection = connection
         self._files = files
         self._output = output
@@ -122,6 +128,9 @@ class Chat:
             **GroupCommands(self._ask, output).handlers,
             "history": self._history,
             "logout": self._logout,
+            "quit": self._logout,
+            "ignore": lambda *user: self._output.show(self._ignored.command(*user)),
+            "clear": self._output.clear,
             "p2pvideo": self._p2pvideo,
             "sendfile": self._sendfile,
             "transfers": self._transfers,
@@ -286,6 +295,7 @@ class Chat:
             return
 
         def done(found: list[Message | GroupMessage]) -> None:
+            found = [event for event in found if event.sender not in self._ignored]
             if found:
                 self._output.look_back(found)
             else:
@@ -358,6 +368,8 @@ class Chat:
             case Unread():
                 self._output.unread(event)
                 return
+            case Message() | GroupMessage() | Offer() | Invitation() if event.sender in self._ignored:
+                pass
             case Message() | GroupMessage():
                 self.conversation.came(event)
                 self._output.message(event, missed=event.seq <= self._connection.missed_until)
