@@ -28,6 +28,13 @@ class Conversation:
         self.name, self._group = name, group
         self.seen(name)
 
+    def is_over(self, group: str) -> bool:
+        """One is not in `group` any more: tell whether that has ended the current conversation."""
+        over = self._group and key(group) == key(self.name)
+        if over:
+            self.talk("", group=False)
+        return over
+
     def read(self, line: str) -> Call | Mistake | None:
         """Return what a typed line asks for."""
         if not self.name or not line.strip():

@@ -54,9 +54,18 @@ class Shows(Protocol):
 class GroupCommands:
     """`handlers`: for each command what carries it out, called with its arguments."""
 
-    def __init__(self, ask: Callable[[AnyRequest, Callable[[AnyAnswer], None]], None], output: Shows) -> None:
-        """`ask` sends a request and calls back with its answer, except an error, which it shows."""
+    def __init__(
+        self,
+        ask: Callable[[AnyRequest, Callable[[AnyAnswer], None]], None],
+        output: Shows,
+        on_left: Callable[[str], None],
+    ) -> None:
+        """`ask` sends a request and calls back with its answer, except an error, which it shows.
+
+        `on_left` hears of a group that one has left.
+        """
         self._ask = ask
+        self._on_left = on_left
         self._output = output
         self.handlers: dict[str, Callable[..., None]] = {
             "creategroup": self._creategroup,
@@ -104,7 +113,12 @@ class GroupCommands:
         self._ask(Invite(0, group, user), self._on(Invited, render.invited))
 
     def _leavegroup(self, group: str) -> None:
-        self._ask(LeaveGroup(0, group), self._on(Left, lambda a: render.group_left(a.group)))
+        def answered(answer: AnyAnswer) -> None:
+            if isinstance(answer, Left):
+                self._output.show(render.group_left(answer.group))
+                self._on_left(answer.group)
+
+        self._ask(LeaveGroup(0, group), answered)
 
     def _remove(self, group: str, user: str) -> None:
         self._ask(Remove(0, group, user), self._on(Removed, render.removed))

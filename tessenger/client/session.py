@@ -125,7 +125,7 @@ class Chat:
             "msgto": self._msgto,
             "activeuser": self._activeuser,
             "groupmsg": self._groupmsg,
-            **GroupCommands(self._ask, output).handlers,
+            **GroupCommands(self._ask, output, self._not_in).handlers,
             "history": self._history,
             "logout": self._logout,
             "quit": self._logout,
@@ -377,9 +377,16 @@ class Chat:
                 self._output.show(render.invitation(event))
             case GroupLeft():
                 self._output.show(render.departure(event, self._connection.user))
+                if event.user == self._connection.user:
+                    self._not_in(event.group)
             case _:
                 self._apply(self.transfers.event(event, self._loop.time()))
         self._output.once_shown(partial(self._connection.shown, event.seq))
+
+    def _not_in(self, group: str) -> None:
+        if self.conversation.is_over(group):
+            self._output.notice("That was where you talked; plain lines are commands again.")
+            self._output.changed()
 
     def on_report(self, report: Report) -> None:
         """The UDP process has something to say."""

@@ -45,8 +45,12 @@ def test_a_private_group_from_its_making_to_its_end(tmp_path: Path) -> None:
         assert heard(ccc) == ["TIME, bbb invites you to Groupchat board (/joingroup board)"]
         assert asked(ccc, "/joingroup board") == ["You have joined Groupchat board"]
         assert asked(ccc, "/members board") == ["Groupchat board:", "aaa, created it", "bbb", "ccc"]
+        bbb.type("/talk board")
+        assert asked(bbb, "a plain line") == ["Group chat message sent at:TIME"]
+        assert heard(aaa) == heard(ccc) == ["TIME, board, bbb: a plain line"]
         assert asked(bbb, "/leavegroup board") == ["You have left Groupchat board"]
         assert heard(aaa) == heard(ccc) == ["TIME, bbb has left Groupchat board"]
+        assert asked(bbb, "a plain line")[0].startswith("Unknown command a.")
         assert asked(ccc, "/remove board aaa") == ["Only aaa, who created Groupchat board, can do that"]
         assert asked(aaa, "/remove board ccc") == ["ccc is removed from Groupchat board"]
         assert heard(ccc) == ["TIME, aaa has removed you from Groupchat board"]
@@ -67,9 +71,9 @@ def test_who_is_away_and_who_is_ignored(tmp_path: Path) -> None:
         with PipedClient(server.port, tmp_path, command=CLIENT) as aaa:
             aaa.sign_in("aaa")
             assert bbb.ask("away", text="at lunch")["text"] == "at lunch"
+            assert asked(aaa, "/whois bbb") == ["bbb is online since TIME, 127.0.0.1, 0", "bbb is away: at lunch"]
             assert asked(aaa, "/msgto bbb hi") == ["message sent at TIME", "bbb is away: at lunch"]
             assert asked(aaa, "/msgto bbb hi") == ["message sent at TIME"]
-            assert asked(aaa, "/whois bbb") == ["bbb is online since TIME, 127.0.0.1, 0", "bbb is away: at lunch"]
             assert asked(aaa, "/whois ccc") == ["ccc is not online"]
             assert asked(aaa, "/away reading a book") == ["Others are told that you are away: reading a book"]
             assert bbb.ask("msgto", to="aaa", text="one")["note"] == "reading a book"

@@ -109,3 +109,15 @@ def test_names_are_remembered_for_completion() -> None:
     for number in range(RECENT):
         conversation.came(private(f"user{number}"))
     assert list(conversation.recent) == [f"user{number}" for number in range(RECENT)]
+
+
+def test_a_group_that_one_is_no_longer_in_is_no_conversation() -> None:
+    """However it is written; a person of that name, or another group, goes on."""
+    conversation = Conversation()
+    conversation.talk("board", group=True)
+    assert not conversation.is_over("team")
+    assert conversation.is_over("BOARD")
+    assert conversation.name == ""
+    conversation.talk("bbb", group=False)
+    assert not conversation.is_over("bbb")
+    assert conversation.name == "bbb"
