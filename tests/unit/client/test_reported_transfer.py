@@ -15,7 +15,7 @@ def _transfer() -> Transfer:
 
 def test_rate_follows_what_comes() -> None:
     """Smoothed over about two seconds."""
-    transfer, now = _transfer(), 100.0
+    transfer, now, rate = _transfer(), 100.0, 0.0
     for _ in range(40):
         now += 0.25
         transfer.session.done += MB // 2
