@@ -59,7 +59,7 @@ class SharedStateLink:
         """Begin with the keeper of this epoch."""
         self._worker = worker
         self._changed = threading.Condition()
-        self._epoch = epoch
+        self._epoch = self._newest = epoch
         self._state: SharedState | None = None
         self._calls = 0
         self._open: dict[int, OpenClaim] = {}
@@ -79,6 +79,10 @@ class SharedStateLink:
         with self._changed:
             self._open.pop(number, None)
 
+    def expect(self, epoch: int) -> None:
+        """There is a keeper of this epoch, to be followed in a moment: reporting to an earlier one is of no use."""
+        self._newest = epoch
+
     def follow(self, epoch: int) -> None:
         """Go over to the keeper of this epoch, and report to it. Blocks until that is done, or it is gone again."""
         with self._changed:
@@ -88,7 +92,7 @@ class SharedStateLink:
             self._changed.wait_for(lambda: not self._calls, CLAIM_SECONDS)
             claims = list(self._open.values())
         deadline = time.monotonic() + CLAIM_SECONDS
-        while self._epoch == epoch and time.monotonic() < deadline:
+        while self._newest == epoch and time.monotonic() < deadline:
             try:
                 state = manager.connect(epoch)
                 state.report(self._worker, claims)
@@ -228,6 +232,7 @@ class Office:
 
     def new_manager(self, epoch: int) -> None:
         """Report to the process that keeps the shared state from here on."""
+        self._state.expect(epoch)
         self._following.submit(self._state.follow, epoch)
 
     # ---- on the threads ----
