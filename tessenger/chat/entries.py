@@ -252,7 +252,7 @@ class Seen(Entry, tag="seen", gc=False):
     upto: int
 
 
-RefusedReason = Literal["stale", "repeat", "exists", "gone"]
+RefusedReason = Literal["stale", "repeat", "exists", "gone", "full"]
 
 
 class Refused(Entry, tag="no", gc=False):
@@ -260,7 +260,7 @@ class Refused(Entry, tag="no", gc=False):
 
     stale: its session is over or is served elsewhere. repeat: this request id was used already.
     exists: a group of that name exists, or the user is a member. gone: the group does not exist, or someone is no
-    member of it, or not invited.
+    member of it, or not invited. full: too many are invited.
     `claim` is the claim that falls with it, 0 for none.
     """
 

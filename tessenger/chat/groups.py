@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from tessenger.chat import answers, entries, words
 from tessenger.chat.hub import Hub, Refusal
+from tessenger.chat.ledger import MAX_INVITED
 from tessenger.chat.link import Link
 from tessenger.chat.ports import ClaimResult, Unavailable
 from tessenger.chat.present import Group
 from tessenger.errors import InvalidName
 from tessenger.wire import messages, names
-
-MAX_INVITED = 1_000
-"""People who are asked to join a group and have not, at most."""
 
 
 def creategroup(hub: Hub, link: Link, request: messages.CreateGroup) -> Refusal | None:
@@ -50,7 +48,7 @@ def joingroup(hub: Hub, link: Link, request: messages.JoinGroup) -> Refusal | No
     if group is None or not _is_shown(group, link.user):
         return _unknown(request.group)
     if names.key(link.user) in group.members:
-        return Refusal("already_member", words.already_member(group.name))
+        return Refusal("already_member", words.already_member(group.name), certain=False)
     name = group.name
 
     def claimed(result: ClaimResult) -> None:
@@ -76,7 +74,7 @@ def leavegroup(hub: Hub, link: Link, request: messages.LeaveGroup) -> Refusal | 
     if isinstance(group, Refusal):
         return group
     entry = entries.GroupLeft(link.session, link.number, request.id, link.user, link.user, group.name)
-    hub.append(link, request.id, entry, lambda entry: _left(hub, link, request.id, entry))
+    hub.append(link, request.id, entry)
     return None
 
 
@@ -91,7 +89,7 @@ def remove(hub: Hub, link: Link, request: messages.Remove) -> Refusal | None:
     if member is None:
         return Refusal("not_member", words.no_member(words.shown_name(request.user), group.name), certain=False)
     entry = entries.GroupLeft(link.session, link.number, request.id, link.user, member.user, group.name)
-    hub.append(link, request.id, entry, lambda entry: _left(hub, link, request.id, entry))
+    hub.append(link, request.id, entry)
     return None
 
 
@@ -111,12 +109,15 @@ def invite(hub: Hub, link: Link, request: messages.Invite) -> Refusal | None:
     entry = entries.Invited(link.session, link.number, request.id, link.user, user, name)
 
     def ordered(outcome: entries.AnyEntry) -> None:
+        refusal = None
         if isinstance(outcome, entries.Refused) and outcome.reason == "exists":
-            hub.refuse(link, request.id, "invite", Refusal("already_member", words.is_member(user, name)))
-        elif isinstance(outcome, entries.Refused) and outcome.reason == "gone":
-            hub.refuse(link, request.id, "invite", Refusal("not_member", words.not_member(name)))
-        else:
+            refusal = Refusal("already_member", words.is_member(user, name))
+        elif isinstance(outcome, entries.Refused) and outcome.reason == "full":
+            refusal = Refusal("too_many_invitations", words.too_many_invited(name, MAX_INVITED))
+        if refusal is None:
             hub.answer(link, request.id, outcome)
+        else:
+            hub.say(link, answers.line(refusal.as_error(request.id)))
 
     hub.append(link, request.id, entry, ordered)
     return None
@@ -213,18 +214,12 @@ def _created(hub: Hub, link: Link, request: messages.CreateGroup, entry: entries
 
 
 def _joined(hub: Hub, link: Link, request: messages.JoinGroup, entry: entries.AnyEntry) -> None:
-    if isinstance(entry, entries.Refused) and entry.reason == "exists":
+    if isinstance(entry, entries.Refused) and entry.reason == "gone":
+        _finish(hub, link, request.id, "joingroup", _unknown(request.group))
+    elif isinstance(entry, entries.Refused) and entry.reason == "exists":
         _finish(hub, link, request.id, "joingroup", Refusal("already_member", words.already_member(request.group)))
     else:
         _finish(hub, link, request.id, "joingroup", entry)
-
-
-def _left(hub: Hub, link: Link, re: int, entry: entries.AnyEntry) -> None:
-    """Answer a request that ended a membership, or would have: it is over by now in any case."""
-    if isinstance(entry, entries.Refused) and entry.reason == "gone":
-        hub.refuse(link, re, "", Refusal("not_member", words.NO_MEMBER_ANY_MORE))
-    else:
-        hub.answer(link, re, entry)
 
 
 def _finish(hub: Hub, link: Link, re: int, name: str, outcome: Refusal | entries.AnyEntry) -> None:

@@ -225,6 +225,8 @@ class Hub:
         elif entry.reason == "stale":
             self.say(link, answers.line(messages.Replaced(words.REPLACED)))
             self.end(link)
+        elif entry.reason == "gone":  # they left, or were removed, before the log came to it
+            self.say(link, answers.line(Error("not_member", words.NO_MEMBER_ANY_MORE, re)))
         else:
             self._answer_again(link, re)
 

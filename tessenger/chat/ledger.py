@@ -15,6 +15,9 @@ from tessenger.chat.entries import AnyEntry, Refused, RefusedReason
 from tessenger.chat.present import Present, Session, Snapshot
 from tessenger.wire import names
 
+MAX_INVITED = 1_000
+"""People who are asked to join a group and have not, at most."""
+
 
 class Ledger:
     """The log's next number and its judgement."""
@@ -170,6 +173,13 @@ class Ledger:
         session.highest = entry.request
         return None
 
+    def judge_group_message(self, entry: entries.GroupMessage) -> RefusedReason | None:
+        """A message to a group: by someone who is in it now, whatever their worker knew."""
+        group = self.present.group(entry.group)
+        if group is not None and names.key(entry.user) not in group.members:
+            return "gone"
+        return self.judge_issued(entry)
+
     def judge_online(self, entry: entries.Online) -> RefusedReason | None:
         """A sign-in: of two that were claimed, the later one wins in whatever order they arrive."""
         earlier = self.present.online.get(names.key(entry.user))
@@ -225,6 +235,8 @@ class Ledger:
             return "gone"
         if names.key(entry.to) in group.members:
             return "exists"
+        if len(group.invited) >= MAX_INVITED and names.key(entry.to) not in group.invited:
+            return "full"
         return self.judge_issued(entry)
 
     def judge_seen(self, entry: entries.Seen) -> RefusedReason | None:
@@ -238,7 +250,7 @@ def _offline(session: Session, reason: entries.OfflineReason) -> entries.Offline
 
 _JUDGES: dict[type, Callable[[Ledger, Any], RefusedReason | None]] = {
     entries.Message: Ledger.judge_issued,
-    entries.GroupMessage: Ledger.judge_issued,
+    entries.GroupMessage: Ledger.judge_group_message,
     entries.Command: Ledger.judge_issued,
     entries.Signal: Ledger.judge_issued,
     entries.Online: Ledger.judge_online,

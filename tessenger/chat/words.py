@@ -27,7 +27,7 @@ TEXT_TOO_LONG = "The message is too long: {size} bytes, at most {limit} are allo
 TO_SELF = "You cannot send a message to yourself."
 FILE_TO_SELF = "You cannot send a file to yourself."
 ONE_CONVERSATION = "A history is of one user or of one group."
-NO_MEMBER_ANY_MORE = "That membership is over already."
+NO_MEMBER_ANY_MORE = "That membership in a group chat is over already."
 BAD_FILE_NAME = "The file name is empty or too long."
 PROTOCOL = "This server speaks version {ours} of the protocol, not {theirs}."
 

@@ -47,7 +47,8 @@ _FOR_ONE = frozenset({"m", "gi", "gl"})
 """Kinds of entries that are due to the one whom they are to."""
 
 _MEMBERS = """
-SELECT memberships.name, coalesce(users.seen_seq, 0), coalesce(users.offline_seq, 0), sessions.id IS NOT NULL
+SELECT memberships.name, coalesce(users.seen_seq, 0), coalesce(users.offline_seq, 0), sessions.id IS NOT NULL,
+    coalesce(memberships.to_seq, ?)
 FROM memberships LEFT JOIN users ON users.user = memberships.user
 LEFT JOIN sessions ON sessions.user = memberships.user"""
 
@@ -104,14 +105,14 @@ class Planner:
             self._looked_at = 0  # the next look begins anew: what was due by then may have been shown
             return [], False
         seen = {names.key(user): upto for user, upto in db.execute("SELECT user, seen_seq FROM users")}
-        shown = self._shown_to_all(db)
+        lacking = self._lacking(db)
         detached = {session for (session,) in db.execute("SELECT id FROM sessions WHERE detached_until > 0")}
         victims = []
         for seq, kind, session, target, length in found:
             self._looked_at = seq
             if kind in _FOR_ONE and seq > seen.get(names.key(target), 0):
                 continue
-            if kind == "g" and seq > shown.get(names.key(target), _FOR_EVER):
+            if kind == "g" and any(after < seq <= until for after, until in lacking.get(names.key(target), ())):
                 continue
             if session not in detached or not session:
                 victims.append(seq)
@@ -137,14 +138,16 @@ class Planner:
         days = self._limits.retention_days
         return first_since(db, now_ms - days * _DAY_MS) - 1 if days else 0
 
-    def _shown_to_all(self, db: sqlite3.Connection) -> dict[str, int]:
-        """Return for each group up to where nobody who is due its messages lacks any."""
-        shown: dict[str, int] = {}
-        for group, seen, offline, present in db.execute(_MEMBERS):
-            if self.offline_delivery or present or seen < offline - 1:
-                key = names.key(group)
-                shown[key] = min(shown.get(key, _FOR_EVER), seen)
-        return shown
+    def _lacking(self, db: sqlite3.Connection) -> dict[str, set[tuple[int, int]]]:
+        """Return for each group behind which numbers, up to which, someone who is due its messages lacks some.
+
+        A membership that is over makes nobody wait for what came after it.
+        """
+        lacking: dict[str, set[tuple[int, int]]] = {}
+        for group, seen, offline, present, until in db.execute(_MEMBERS, (_FOR_EVER,)):
+            if seen < until and (self.offline_delivery or present or seen < offline - 1):
+                lacking.setdefault(names.key(group), set()).add((seen, until))
+        return {group: _merged(spans) for group, spans in lacking.items()}
 
     # ---- the activity logs ----
 
@@ -169,6 +172,14 @@ class Planner:
                 number = file.read(24).partition(b";")[0]
             if number.isdigit() and int(number) < yesterday:
                 yield path.name
+
+
+def _merged(spans: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Return the same as few spans: of those with one end, the one that begins first."""
+    first: dict[int, int] = {}
+    for after, until in spans:
+        first[until] = min(first.get(until, after), after)
+    return {(after, until) for until, after in first.items()}
 
 
 _ROW_BYTES = 100

@@ -62,7 +62,7 @@ def test_1000_private_messages_cost_no_more_calls_than_they_did(window: int, mos
     assert calls / arrived * 1_000 <= most
 
 
-@pytest.mark.parametrize(("window", "most"), [(1, 1_780), (8, 525)])
+@pytest.mark.parametrize(("window", "most"), [(1, 1_790), (8, 545)])
 def test_1000_deliveries_in_a_group_cost_no_more_calls_than_they_did(window: int, most: int) -> None:
     """Members on two workers; one message at a time, and eight in one read."""
     names = tuple(f"user{number}" for number in range(101))

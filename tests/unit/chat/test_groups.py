@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tessenger.chat import entries, ledger
 from tessenger.wire.messages import (
     AnyRequest,
     Created,
     CreateGroup,
+    Error,
     GroupLeft,
     GroupLine,
     GroupMessage,
@@ -237,3 +241,42 @@ def test_two_workers_at_once_end_a_membership_once() -> None:
     assert len(answers) == 2
     sent = aaa.ask(GroupMsg(aaa.new_id(), "Team", "hi"))
     assert isinstance(sent, Sent)
+
+
+def test_what_is_written_behind_the_leaving_goes_nowhere() -> None:
+    """In one write with it, or on a worker that does not know yet of a removal: the log is the judge."""
+    world = World()
+    aaa, bbb, ccc = three(world, private=True)
+    bbb.send(LeaveGroup(bbb.new_id(), "Team"), GroupMsg(bbb.new_id(), "Team", "after leaving"))
+    world.settle()
+    left, refused = bbb.rest()
+    assert isinstance(left, Left)
+    assert isinstance(refused, Error)
+    assert (refused.re, refused.code) == (bbb.last_id, "not_member")
+    aaa.send(Remove(aaa.new_id(), "Team", "ccc"))
+    world.order()
+    ccc.send(GroupMsg(ccc.new_id(), "Team", "after the removal"))  # its worker has not applied that yet
+    world.settle()
+    assert any(isinstance(line, Error) and line.code == "not_member" for line in ccc.rest())
+    assert not world.kept(entries.GroupMessage)
+
+
+def test_who_leaves_and_joins_in_one_write_is_in() -> None:
+    """A refusal waits until the worker knows what it has sent itself."""
+    world = World()
+    _, bbb, _ = three(world)
+    bbb.send(LeaveGroup(bbb.new_id(), "Team"), JoinGroup(bbb.new_id(), "Team"))
+    world.settle()
+    left, joined = bbb.rest()
+    assert isinstance(left, Left)
+    assert isinstance(joined, Joined)
+
+
+def test_open_invitations_are_bounded_by_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many are sent at once; who is invited already may be invited again."""
+    monkeypatch.setattr(ledger, "MAX_INVITED", 2)
+    users = ("aaa", "bbb", "ccc", "u1", "u2", "u3")
+    aaa, *_ = three(World(users=users), members=())
+    aaa.send(*(Invite(aaa.new_id(), "Team", user) for user in ("u1", "u2", "u3", "u1")))
+    aaa.world.settle()
+    assert [type(line).__name__ for line in aaa.rest()] == ["Invited", "Invited", "Error", "Invited"]

@@ -127,6 +127,22 @@ def test_groups_wait_for_the_away_only_where_they_are_due(kept: Kept) -> None:
     assert kept.left() == []
 
 
+@pytest.mark.parametrize("offline_delivery", [True, False])
+def test_a_membership_that_is_over_makes_nobody_wait(kept: Kept, offline_delivery: bool) -> None:
+    """For what came after it; what came before it and was not shown stays."""
+    history = kept.history
+    for user in ("aaa", "Bbb", "ccc"):
+        kept.keep(history.online(user))
+    kept.keep(history.create("aaa", "g", "Bbb", "ccc"), history.to_group("aaa", "g", "unseen by ccc"))
+    kept.keep(history.leave("aaa", "g", "ccc"), history.offline("ccc", "timeout"))
+    kept.keep(history.to_group("aaa", "g", "later"))
+    for user in ("aaa", "Bbb"):
+        kept.keep(history.seen(user))
+    kept.days_pass(31)
+    kept.prune(offline_delivery=offline_delivery)
+    assert kept.left() == ["unseen by ccc"]
+
+
 def test_who_may_ask_again_is_answered(kept: Kept) -> None:
     """A detached session's requests stay until it is over: it may resume after a long stop of the server."""
     history = kept.history

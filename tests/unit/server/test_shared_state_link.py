@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tessenger.chat.ports import Worker
-from tessenger.server import office
+from tessenger.server import manager, office
 from tessenger.server.office import SharedStateLink
 from tests.support.server_process import DEADLINE
 
@@ -23,7 +23,7 @@ def test_a_keeper_that_died_is_left_when_there_is_another(tmp_path: Path, monkey
         asked.set()
         raise ConnectionRefusedError(epoch)
 
-    monkeypatch.setattr(office.manager, "connect", refuse)
+    monkeypatch.setattr(manager, "connect", refuse)
     link = SharedStateLink(Worker(1, 1), 1)
     link.expect(2)
     following = threading.Thread(target=link.follow, args=(2,), daemon=True)
