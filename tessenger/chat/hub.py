@@ -129,7 +129,7 @@ class Hub:
             if say_so:
                 self.say(link, answers.line(messages.Closing(words.CLOSING)))
             self.delivery.flush()
-            link.end()
+            link.end(said=say_so)
 
     def lost(self, link: Link) -> None:
         """A connection is gone. Its session, if any, is detached: the person may be back in a moment."""

@@ -119,13 +119,13 @@ class Link:
         if joined and not self.ended:
             self.out(joined)
 
-    def end(self) -> None:
+    def end(self, *, said: bool = True) -> None:
         """Send what is left and close. Nothing more is read from here.
 
-        What is kept back is left to the next connection, for what was missed comes before it; its last line is why
-        this one ends.
+        What is kept back is left to the next connection, for what was missed comes before it. Where it was `said` why
+        this one ends, that is its last line, and goes out; an event must not, or the client would go on behind it.
         """
-        last = self._held[-1] if self._held else None
+        last = self._held[-1] if self._held and said else None
         if isinstance(last, bytes):
             self.out(last.splitlines(keepends=True)[-1])
         self._held.clear()

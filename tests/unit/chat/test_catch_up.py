@@ -121,3 +121,22 @@ def test_a_sign_in_is_told_how_much_came_and_gets_it_in_pages() -> None:
     bbb = world.sign_in("bbb", slot=2)
     assert bbb.take(Unread).count == COUNT
     assert texts(bbb) == [str(number) for number in range(COUNT)]
+
+
+def test_a_server_that_vanishes_between_two_pages_lets_nothing_overtake_what_was_missed() -> None:
+    """Its workers close without a word; a live message that waits behind it goes to the next connection."""
+    world = World()
+    aaa, bbb = missed_by_bbb(world)
+    back = bbb.resume(bbb.token, 0)
+    back.is_read = False
+    world.settle()
+    back.take(Welcome)
+    last = [line for line in back.rest() if isinstance(line, Message)][-1]
+    aaa.say("bbb", "live")
+    world.settle()
+    world.workers[2].hub.close(back.link, say_so=False)
+    assert back.rest() == []
+    again = back.resume(back.token, last.seq, slot=1)
+    world.settle()
+    again.take(Welcome)
+    assert texts(again) == [*map(str, range(10, COUNT)), "live"]
