@@ -65,7 +65,10 @@ def test_a_private_group_from_its_making_to_its_end(tmp_path: Path) -> None:
 
 
 def test_who_is_away_and_who_is_ignored(tmp_path: Path) -> None:
-    """Who writes to someone away is told once; who is ignored is not seen, also after a restart of the client."""
+    """Who writes to someone away is told once; who is ignored is not seen, also after a restart of the client.
+
+    Each /whois is a barrier too: its worker has everything before it in the log then, and has delivered it.
+    """
     with running_server(tmp_path, workers=2) as server, WireClient(server.port) as bbb:
         bbb.login("bbb")
         with PipedClient(server.port, tmp_path, command=CLIENT) as aaa:
@@ -76,6 +79,7 @@ def test_who_is_away_and_who_is_ignored(tmp_path: Path) -> None:
             assert asked(aaa, "/msgto bbb hi") == ["message sent at TIME"]
             assert asked(aaa, "/whois ccc") == ["ccc is not online"]
             assert asked(aaa, "/away reading a book") == ["Others are told that you are away: reading a book"]
+            assert bbb.ask("whois", user="aaa")["away"] == "reading a book"
             assert bbb.ask("msgto", to="aaa", text="one")["note"] == "reading a book"
             assert heard(aaa) == ["TIME, bbb: one"]
             assert asked(aaa, "/away") == ["You are not away any more."]
@@ -87,6 +91,7 @@ def test_who_is_away_and_who_is_ignored(tmp_path: Path) -> None:
         with PipedClient(server.port, tmp_path, command=CLIENT) as aaa:
             aaa.sign_in("aaa")
             bbb.ask("msgto", to="aaa", text="three")
+            assert asked(aaa, "/whois ccc") == ["ccc is not online"]
             assert asked(aaa, "/ignore") == ["You ignore BBB."]
             assert asked(aaa, "/ignore bbb") == ["You do not ignore bbb any more."]
             bbb.ask("msgto", to="aaa", text="four")
