@@ -14,7 +14,6 @@ from tessenger.wire.messages import (
     AwayAnswer,
     Created,
     CreateGroup,
-    GroupLine,
     Groups,
     GroupsAnswer,
     Invite,
@@ -23,7 +22,6 @@ from tessenger.wire.messages import (
     JoinGroup,
     LeaveGroup,
     Left,
-    MemberLine,
     Members,
     MembersAnswer,
     Remove,
@@ -82,35 +80,20 @@ class GroupCommands:
     def _creategroup(self, *words: str) -> None:
         private = words[0] == PRIVATE
         group, *members = words[private:]
-        self._ask(CreateGroup(0, group, members, private), self._on(Created, lambda a: render.group_created(a.group)))
+        created = shown(self._output, Created, lambda a: render.group_created(a.group))
+        self._ask(CreateGroup(0, group, members, private), created)
 
     def _joingroup(self, group: str) -> None:
-        self._ask(JoinGroup(0, group), self._on(Joined, lambda a: render.group_joined(a.group)))
+        self._ask(JoinGroup(0, group), shown(self._output, Joined, lambda a: render.group_joined(a.group)))
 
     def _groups(self) -> None:
-        lines: list[GroupLine] = []
-
-        def answered(answer: AnyAnswer) -> None:
-            if isinstance(answer, GroupsAnswer):
-                lines.extend(answer.groups)
-                if not answer.more:
-                    self._output.show(render.groups(lines))
-
-        self._ask(Groups(0), answered)
+        self._ask(Groups(0), shown(self._output, GroupsAnswer, lambda a: render.groups(a.groups)))
 
     def _members(self, group: str) -> None:
-        lines: list[MemberLine] = []
-
-        def answered(answer: AnyAnswer) -> None:
-            if isinstance(answer, MembersAnswer):
-                lines.extend(answer.members)
-                if not answer.more:
-                    self._output.show(render.members(answer.group, answer.creator, lines))
-
-        self._ask(Members(0, group), answered)
+        self._ask(Members(0, group), shown(self._output, MembersAnswer, render.members))
 
     def _invite(self, group: str, user: str) -> None:
-        self._ask(Invite(0, group, user), self._on(Invited, render.invited))
+        self._ask(Invite(0, group, user), shown(self._output, Invited, render.invited))
 
     def _leavegroup(self, group: str) -> None:
         def answered(answer: AnyAnswer) -> None:
@@ -121,22 +104,23 @@ class GroupCommands:
         self._ask(LeaveGroup(0, group), answered)
 
     def _remove(self, group: str, user: str) -> None:
-        self._ask(Remove(0, group, user), self._on(Removed, render.removed))
+        self._ask(Remove(0, group, user), shown(self._output, Removed, render.removed))
 
     def _whois(self, user: str) -> None:
-        self._ask(Whois(0, user), self._on(WhoisAnswer, render.whois))
+        self._ask(Whois(0, user), shown(self._output, WhoisAnswer, render.whois))
 
     def _away(self, text: str = "") -> None:
         if len(text) > MAX_AWAY:
             self._output.refuse(f"That is too long: at most {MAX_AWAY} characters.")
             return
-        self._ask(Away(0, text), self._on(AwayAnswer, lambda a: render.away_set(a.text)))
+        self._ask(Away(0, text), shown(self._output, AwayAnswer, lambda a: render.away_set(a.text)))
 
-    def _on(self, kind: type[A], text: Callable[[A], str]) -> Callable[[AnyAnswer], None]:
-        """Return what shows the answer of this kind, of a list only the last part."""
 
-        def answered(answer: AnyAnswer) -> None:
-            if isinstance(answer, kind) and not getattr(answer, "more", False):
-                self._output.show(text(answer))
+def shown(output: Shows, kind: type[A], text: Callable[[A], str]) -> Callable[[AnyAnswer], None]:
+    """Return what shows an answer of this kind."""
 
-        return answered
+    def answered(answer: AnyAnswer) -> None:
+        if isinstance(answer, kind):
+            output.show(text(answer))
+
+    return answered

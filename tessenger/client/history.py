@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prompt_toolkit.history import History
 
+from tessenger.client import kept_file
 from tessenger.wire.names import is_name, key
 from tessenger.wire.text import clean
 
@@ -48,29 +50,18 @@ class BoundedHistory(History):
         lines = [line for line in lines if line]
         if len(lines) > 2 * self._limit:
             lines = lines[-self._limit :]
-            self._replace(lines)
+            kept_file.write(self._path, "".join(f"{line}\n" for line in lines).encode("utf-8", "replace"))
         return [decode(line) for line in reversed(lines[-self._limit :])]
 
     def store_string(self, string: str) -> None:
         """Append an entry, unless the disk will not have it."""
-        if self._limit:
-            self._write(self._path, os.O_APPEND, encode(string) + "\n")
-
-    def _replace(self, lines: list[str]) -> None:
-        new = self._path.with_name(self._path.name + ".new")
-        if self._write(new, os.O_TRUNC, "".join(f"{line}\n" for line in lines)):
-            new.replace(self._path)
-
-    @staticmethod
-    def _write(path: Path, flags: int, text: str) -> bool:
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | flags, 0o600)
+        if not self._limit:
+            return
+        with suppress(OSError):  # what was typed still works, it is only not kept
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, for its mode
-                file.write(text.encode("utf-8", "replace"))
-        except OSError:
-            return False  # what was typed still works, it is only not kept
-        return True
+                file.write(f"{encode(string)}\n".encode("utf-8", "replace"))
 
 
 def history_path(state_dir: Path, user: str) -> Path | None:

@@ -14,8 +14,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-import msgspec
-
 from tessenger.client.channel import Channel
 from tessenger.client.delivery import Event
 from tessenger.client.identity import Identity, KnownServers, PinnedKey
@@ -24,6 +22,7 @@ from tessenger.client.link import Dialer
 from tessenger.client.position import Positions
 from tessenger.client.reconnect import Patience
 from tessenger.client.sign_in import attempt
+from tessenger.client.whole import whole
 from tessenger.config import is_loopback
 from tessenger.errors import ConfigError, ConnectionFailed, RequestRefused, SessionOver, SignInDenied
 from tessenger.wire.messages import (
@@ -263,34 +262,19 @@ class Connection(AsyncIterator[Event]):
         channel = self._channel
         if not channel.fits(message):  # the server would close the connection, again and again
             raise RequestRefused("line_too_long", f"A request has at most {channel.line_bytes} bytes on the wire.")
-        parts: list[AnyAnswer] = []
-        whole: asyncio.Future[AnyAnswer] = asyncio.get_running_loop().create_future()
+        answered: asyncio.Future[AnyAnswer] = asyncio.get_running_loop().create_future()
 
-        def on_answer(part: AnyAnswer) -> None:
-            parts.append(part)
-            if not getattr(part, "more", False) and not whole.done():
-                whole.set_result(_together(parts))
+        def on_answer(answer: AnyAnswer) -> None:
+            if not answered.done():
+                answered.set_result(answer)
 
         await channel.room()
         if not channel.ended.done():
-            channel.request(message, on_answer)
+            channel.request(message, whole(on_answer))
         try:
-            return await channel.unless_ended(whole)
+            return await channel.unless_ended(answered)
         except ConnectionFailed as error:
             raise SessionOver(str(error) or "The session is over.") from None
-
-
-def _together(parts: list[AnyAnswer]) -> AnyAnswer:
-    """Return one answer with the lists of all parts, and what else the last one says."""
-    last = parts[-1]
-    if len(parts) == 1:
-        return last
-    lists = {
-        name: [item for part in parts for item in getattr(part, name)]
-        for name in last.__struct_fields__
-        if isinstance(getattr(last, name), list)
-    }
-    return msgspec.structs.replace(last, **lists)
 
 
 def _usual_state_dir() -> Path:

@@ -16,7 +16,7 @@ from tessenger.wire.messages import (
     GroupMessage,
     Invitation,
     Invited,
-    MemberLine,
+    MembersAnswer,
     Message,
     Removed,
     Sent,
@@ -98,13 +98,14 @@ def _group(line: GroupLine) -> str:
     return f"{clean_line(line.group)}: {', '.join(marks)}"
 
 
-def members(group: str, creator: str, lines: Sequence[MemberLine]) -> str:
+def members(answer: MembersAnswer) -> str:
     """Who is in a group chat, one a line."""
+    creator = answer.creator
     shown = [
         f"{clean_line(line.user)}{', created it' * (line.user == creator)}{'' if line.online else ', not online'}"
-        for line in lines
+        for line in answer.members
     ]
-    return "\n".join([f"Groupchat {clean_line(group)}:", *shown])
+    return "\n".join([f"Groupchat {clean_line(answer.group)}:", *shown])
 
 
 def whois(answer: WhoisAnswer) -> str:

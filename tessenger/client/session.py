@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -22,17 +22,17 @@ from tessenger.client.commands import Call, Kind, Mistake, help_text
 from tessenger.client.conversation import Conversation
 from tessenger.client.delivery import Event
 from tessenger.client.files import FileProcess, ProcessDied, Report
-from tessenger.client.groups import GroupCommands
+from tessenger.client.groups import GroupCommands, shown
 from tessenger.client.ignored import Ignored
 from tessenger.client.local_files import absolute, files_in, is_folder, unreadable
 from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked
 from tessenger.client.offers import Ask, Effects, Note, Show, Tell, Transfers
 from tessenger.client.preferences import Preferences
 from tessenger.client.transfer import describe
+from tessenger.client.whole import whole
 from tessenger.wire.messages import (
     ActiveUser,
     ActiveUsers,
-    Answer,
     AnyAnswer,
     AnyRequest,
     Error,
@@ -49,12 +49,9 @@ from tessenger.wire.messages import (
     Offer,
     Sent,
     Unread,
-    UserLine,
 )
 from tessenger.wire.names import is_name, key
 from tessenger.wire.text import clean_line
-
-A = TypeVar("A", bound=Answer)
 
 LOGOUT_SECONDS = 5.0
 """How long a logout waits for the server's answer."""
@@ -223,18 +220,11 @@ class Chat:
         return await self._connection.unless_ended(done)
 
     def _ask_names(self, on_names: Callable[[KnownNames], None]) -> None:
-        users: list[str] = []
-        groups: list[str] = []
-
         def answered(answer: AnyAnswer) -> None:
-            if isinstance(answer, NamesAnswer):
-                users.extend(filter(is_name, answer.users))
-                groups.extend(filter(is_name, answer.groups))
-                if answer.more:
-                    return
-            on_names(KnownNames(tuple(users), tuple(groups)))
+            names = answer if isinstance(answer, NamesAnswer) else NamesAnswer(0)
+            on_names(KnownNames(tuple(filter(is_name, names.users)), tuple(filter(is_name, names.groups))))
 
-        self._connection.request(Names(0), answered)
+        self._connection.request(Names(0), whole(answered))
 
     def _over_limit(self, call: Call) -> Mistake | None:
         for argument, value in zip(call.command.arguments, call.values, strict=False):
@@ -271,22 +261,14 @@ class Chat:
 
     def _msgto(self, to: str, text: str) -> None:
         self.conversation.seen(to)
-        self._ask(MsgTo(0, to, text), self._on(Sent, partial(render.message_sent, to)))
+        self._ask(MsgTo(0, to, text), shown(self._output, Sent, partial(render.message_sent, to)))
 
     def _groupmsg(self, group: str, text: str) -> None:
         self.conversation.seen(group)
-        self._ask(GroupMsg(0, group, text), self._on(Sent, render.group_message_sent))
+        self._ask(GroupMsg(0, group, text), shown(self._output, Sent, render.group_message_sent))
 
     def _activeuser(self) -> None:
-        users: list[UserLine] = []
-
-        def answered(answer: AnyAnswer) -> None:
-            if isinstance(answer, ActiveUsers):
-                users.extend(answer.users)
-                if not answer.more:
-                    self._output.show(render.active_users(users))
-
-        self._ask(ActiveUser(0), answered)
+        self._ask(ActiveUser(0), shown(self._output, ActiveUsers, lambda a: render.active_users(a.users)))
 
     def _history(self, *words: str) -> None:
         wanted = asked(words, time.time_ns() // 1_000_000)
@@ -337,17 +319,8 @@ class Chat:
     def _transfers(self) -> None:
         self._output.show("\n".join(map(describe, self.transfers)) or "There are no transfers.")
 
-    def _on(self, kind: type[A], text: Callable[[A], str]) -> Callable[[AnyAnswer], None]:
-        """Return what shows the answer of this kind, of a list only the last part."""
-
-        def answered(answer: AnyAnswer) -> None:
-            if isinstance(answer, kind) and not getattr(answer, "more", False):
-                self._output.show(text(answer))
-
-        return answered
-
     def _ask(self, request: AnyRequest, on_answer: Callable[[AnyAnswer], None]) -> None:
-        """Send a request; an error is shown in the server's own words."""
+        """Send a request; `on_answer` gets all parts of its answer as one. An error is shown in the server's words."""
 
         def answered(answer: AnyAnswer) -> None:
             if isinstance(answer, Error):
@@ -358,7 +331,7 @@ class Chat:
         if not self._connection.fits(request):
             self._output.refuse(f"This is too long for one line to the server ({self._limits.line_bytes} bytes).")
             return
-        self._connection.request(request, answered)
+        self._connection.request(request, whole(answered))
 
     # ---- what comes ----
 

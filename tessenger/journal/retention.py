@@ -42,6 +42,7 @@ _LOOKED_AT = 20_000
 
 _DAY_MS = 86_400_000
 _FOR_EVER = 2**62
+_NONE: dict[int, int] = {}
 
 _FOR_ONE = frozenset({"m", "gi", "gl"})
 """Kinds of entries that are due to the one whom they are to."""
@@ -112,7 +113,9 @@ class Planner:
             self._looked_at = seq
             if kind in _FOR_ONE and seq > seen.get(names.key(target), 0):
                 continue
-            if kind == "g" and any(after < seq <= until for after, until in lacking.get(names.key(target), ())):
+            if kind == "g" and any(
+                after < seq <= upto for upto, after in lacking.get(names.key(target), _NONE).items()
+            ):
                 continue
             if session not in detached or not session:
                 victims.append(seq)
@@ -138,16 +141,17 @@ class Planner:
         days = self._limits.retention_days
         return first_since(db, now_ms - days * _DAY_MS) - 1 if days else 0
 
-    def _lacking(self, db: sqlite3.Connection) -> dict[str, set[tuple[int, int]]]:
-        """Return for each group behind which numbers, up to which, someone who is due its messages lacks some.
+    def _lacking(self, db: sqlite3.Connection) -> dict[str, dict[int, int]]:
+        """Return for each group up to which numbers, and behind which, someone who is due its messages lacks some.
 
         A membership that is over makes nobody wait for what came after it.
         """
-        lacking: dict[str, set[tuple[int, int]]] = {}
+        lacking: dict[str, dict[int, int]] = {}
         for group, seen, offline, present, until in db.execute(_MEMBERS, (_FOR_EVER,)):
             if seen < until and (self.offline_delivery or present or seen < offline - 1):
-                lacking.setdefault(names.key(group), set()).add((seen, until))
-        return {group: _merged(spans) for group, spans in lacking.items()}
+                spans = lacking.setdefault(names.key(group), {})
+                spans[until] = min(spans.get(until, seen), seen)
+        return lacking
 
     # ---- the activity logs ----
 
@@ -172,14 +176,6 @@ class Planner:
                 number = file.read(24).partition(b";")[0]
             if number.isdigit() and int(number) < yesterday:
                 yield path.name
-
-
-def _merged(spans: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Return the same as few spans: of those with one end, the one that begins first."""
-    first: dict[int, int] = {}
-    for after, until in spans:
-        first[until] = min(first.get(until, after), after)
-    return {(after, until) for until, after in first.items()}
 
 
 _ROW_BYTES = 100
