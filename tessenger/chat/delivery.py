@@ -7,7 +7,7 @@ so that their lines are joined once for all members; the run ends as soon as any
 from __future__ import annotations
 
 from tessenger.chat import events
-from tessenger.chat.entries import GroupMessage, Message
+from tessenger.chat.entries import GroupMessage
 from tessenger.chat.link import Link
 
 
@@ -36,12 +36,6 @@ class Delivery:
             lines.append(data)
         else:
             due[link] = [lines, data]  # type: ignore[list-item]  # by type
-
-    def message(self, entry: Message) -> None:
-        """Deliver a private message."""
-        link = self.links.get(entry.to)
-        if link is not None:
-            self.say(link, events.message_event(entry.seq, entry.at, entry.body))
 
     def group_message(self, entry: GroupMessage, sender: Link | None, answer: bytes) -> None:
         """Deliver a message to a group's members here; `sender` gets `answer` instead of the event."""

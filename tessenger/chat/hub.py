@@ -8,17 +8,18 @@ replica of the present state, which may be a moment behind; so a refusal that de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from tessenger.chat import answers, entries, words
+from tessenger.chat import answers, entries, events, words
 from tessenger.chat.delivery import Delivery
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.link import Link
 from tessenger.chat.ports import Log, Office, Unavailable, Worker
 from tessenger.chat.present import Present
+from tessenger.chat.routing import Told
 from tessenger.wire import messages, names
 from tessenger.wire.framing import BadLine
 from tessenger.wire.messages import AnyRequest, Error, ErrorCode
@@ -74,6 +75,17 @@ class Handler(Protocol):
         ...
 
 
+class Rule(NamedTuple):
+    """What carries a kind of request out. `command`: its name on the console, "" for none.
+
+    `for_anybody`: it needs no session. Where one is needed, no handler is called without.
+    """
+
+    command: str
+    handler: Handler
+    for_anybody: bool = False
+
+
 class Hub:
     """All connections of one worker, and the worker's replica of the present state."""
 
@@ -87,9 +99,9 @@ class Hub:
         rules: Rules,
         new_token: Callable[[], str],
         now: Callable[[], int],
-        handlers: dict[type, tuple[str, Handler]],
+        handlers: Mapping[type, Rule],
     ) -> None:
-        """`handlers`: for each kind of request the command's name on the console ("" for none) and its handler."""
+        """`handlers`: what carries each kind of request out."""
         self.worker = worker
         self.present = present
         self.office = office
@@ -106,13 +118,18 @@ class Hub:
 
     def received(self, link: Link, requests: Sequence[AnyRequest | BadLine]) -> None:
         """Carry out what one read from a connection brought."""
+        handlers = self._handlers
         for request in requests:
-            if type(request) is messages.Ping:
-                self.say(link, b'{"type":"pong","re":%d}\n' % request.id)
+            kind = type(request)
+            if kind is messages.Ping:
+                self.say(link, b'{"type":"pong","re":%d}\n' % request.id)  # type: ignore[union-attr]  # by kind
             elif link.busy or link.waiting:
                 link.waiting.append(request)
             elif not link.ended:
-                self._handle(link, request)
+                command, handler, for_anybody = handlers[kind]
+                refusal = handler(self, link, request) if link.session or for_anybody else _NOT_SIGNED_IN
+                if refusal is not None:
+                    self._refused(link, request, command, refusal)
         self.delivery.flush()
 
     def hang_up(self, link: Link, code: ErrorCode, text: str) -> None:
@@ -143,33 +160,40 @@ class Hub:
 
     # ---- from the log ----
 
-    def committed(self, batch: Sequence[AnyEntry]) -> None:
-        """Act on committed entries, in their order."""
+    def committed(self, batch: Sequence[AnyEntry | Told]) -> None:
+        """Act on what is committed, in its order."""
         slot = self.worker.slot
         pending = self._pending
         delivery = self.delivery
+        links, say = delivery.links, delivery.say
         present = self.present
         for entry in batch:
             kind = type(entry)
-            link, re, then = pending.pop(entry.n, _NOBODY) if entry.slot == slot else _NOBODY
+            if kind is Told or kind is entries.Message:
+                recipient = links.get(entry.to)  # type: ignore[union-attr]  # by kind
+                if recipient is not None:
+                    say(recipient, events.message_event(entry.seq, entry.at, entry.body))  # type: ignore[union-attr]
+                if kind is Told:
+                    present.seq, present.at = entry.seq, entry.at
+                    continue
+            link, re, then = pending.pop(entry.n, _NOBODY) if entry.slot == slot else _NOBODY  # type: ignore[union-attr]
             if link is not None:
                 link.unanswered -= 1
             if kind is entries.Message:
-                delivery.message(entry)  # type: ignore[arg-type]  # by kind
                 if then is not None:
-                    then(entry)
+                    then(entry)  # type: ignore[arg-type]  # by kind
                 elif link is not None:
-                    delivery.say(link, answers.sent(re, entry.seq, entry.at))
+                    say(link, answers.sent(re, entry.seq, entry.at))
             elif kind is entries.GroupMessage:
                 sent = b"" if link is None else answers.sent(re, entry.seq, entry.at)
                 delivery.group_message(entry, link, sent)  # type: ignore[arg-type]  # by kind
             else:
-                present.apply(entry)
-                self._react(entry)
+                present.apply(entry)  # type: ignore[arg-type]  # by kind
+                self._react(entry)  # type: ignore[arg-type]  # by kind
                 if then is not None:
-                    then(entry)
+                    then(entry)  # type: ignore[arg-type]  # by kind
                 elif link is not None:
-                    self.answer(link, re, entry)
+                    self.answer(link, re, entry)  # type: ignore[arg-type]  # by kind
             if entry.seq:
                 present.seq, present.at = entry.seq, entry.at
         delivery.flush()
@@ -283,7 +307,10 @@ class Hub:
     def proceed(self, link: Link) -> None:
         """Carry out what waited for a request that is done, and write."""
         while link.waiting and not link.busy and not link.ended:
-            self._handle(link, link.waiting.popleft())
+            request = link.waiting.popleft()
+            refusal = self._handle(link, request)
+            if refusal is not None:
+                self._refused(link, request, self._handlers[type(request)].command, refusal)
         self.delivery.flush()
         if link.throttled:
             link.go_on()
@@ -310,23 +337,29 @@ class Hub:
         self.detach(link)
         link.end()
 
-    def _handle(self, link: Link, request: AnyRequest | BadLine, *, final: bool = False) -> None:
-        name, handler = self._handlers[type(request)]
-        refusal = handler(self, link, request)
-        if refusal is None:
-            return
+    def _handle(self, link: Link, request: AnyRequest | BadLine) -> Refusal | None:
+        """Carry a request out, or say why not."""
+        _, handler, for_anybody = self._handlers[type(request)]
+        return handler(self, link, request) if link.session or for_anybody else _NOT_SIGNED_IN
+
+    def _refused(self, link: Link, request: AnyRequest | BadLine, command: str, refusal: Refusal) -> None:
+        """Answer what a rule said no to; or look once more, when everything is known that was ordered before."""
         re = getattr(request, "id", 0)
-        if final or refusal.certain:
-            self.refuse(link, re, name, refusal)
+        if refusal.certain:
+            self.refuse(link, re, command, refusal)
             return
 
         def now() -> None:
             link.busy = False
-            self._handle(link, request, final=True)
+            still = self._handle(link, request)
+            if still is not None:
+                self.refuse(link, re, command, still)
             self.proceed(link)
 
         link.busy = True
         self.barrier(link, now)
 
+
+_NOT_SIGNED_IN = Refusal("not_signed_in", words.NOT_SIGNED_IN)
 
 _NOBODY: tuple[Link | None, int, Then | None] = (None, 0, None)

@@ -71,10 +71,11 @@ class Ledger:
         at = self._now(now)
         seq = self._seq
         apply = self.present.apply
+        judges = _JUDGES
         ordered: list[AnyEntry] = []
         for n, entry in enumerate(batch, first_n):
             kind = type(entry)
-            judge = _JUDGES.get(kind)
+            judge = judges.get(kind)
             reason = None if judge is None else judge(self, entry)
             if reason is not None:
                 ordered.append(Refused(reason, getattr(entry, "claim", 0), at=at, slot=slot, n=n))
@@ -82,11 +83,13 @@ class Ledger:
             entry.slot = slot
             entry.n = n
             entry.at = at
-            if kind not in entries.UNJOURNALED:
+            ordered.append(entry)
+            if kind in _UNCHANGING:
                 seq += 1
                 entry.seq = seq
-            ordered.append(entry)
-            if kind not in _UNCHANGING:
+            elif kind not in entries.UNJOURNALED:
+                seq += 1
+                entry.seq = seq
                 apply(entry)
                 self._watch(entry)
         self._seq = self.present.seq = seq
@@ -266,7 +269,5 @@ _JUDGES: dict[type, Callable[[Ledger, Any], RefusedReason | None]] = {
 }
 """How each kind is judged; kinds that are not here always hold."""
 
-_UNCHANGING = frozenset(
-    {entries.Message, entries.GroupMessage, entries.Command, entries.Signal, entries.Mark, entries.Seen}
-)
-"""Kinds that leave the present state as it is."""
+_UNCHANGING = frozenset({entries.Message, entries.GroupMessage, entries.Command, entries.Signal})
+"""Journaled kinds that leave the present state as it is."""

@@ -196,10 +196,15 @@ def text_log_lines(batch: Sequence[AnyEntry]) -> dict[str, list[str]]:
     """Return what committed entries write, as `text_log_line` has it: lines by the file name of their log, in order."""
     lines: dict[str, list[str]] = {MESSAGE_LOG: []}
     private = lines[MESSAGE_LOG]
+    at, time = 0, ""
     for e in batch:
         if type(e) is entries.Message:  # most of all, and so without a call for each
-            text = e.text if e.text.isprintable() and "\\" not in e.text else escaped(e.text)
-            private.append(f"{e.seq}; {local_time(e.at)}; {e.user}; {e.to}; {text}\n")
+            if e.at != at:
+                at, time = e.at, local_time(e.at)
+            text = e.text
+            if not text.isprintable() or "\\" in text:
+                text = escaped(text)
+            private.append(f"{e.seq}; {time}; {e.user}; {e.to}; {text}\n")
         elif (written := text_log_line(e)) is not None:
             lines.setdefault(written[0], []).append(written[1])
     if not private:

@@ -1,15 +1,15 @@
 """The rules of each request of a signed-in person: what entry it leads to, or why not. Pure; lives in a worker.
 
-`HANDLERS` at the end is the command table: guards run once, before any handler.
+`HANDLERS` at the end is the command table. The rules of the two kinds of messages, which are most of all, ask what is
+usual first, and leave the rest to functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
 
 from tessenger.chat import answers, entries, events, groups, history, people, sign_in, words
-from tessenger.chat.hub import Handler, Hub, Refusal
+from tessenger.chat.hub import Hub, Refusal, Rule
 from tessenger.chat.link import Link
 from tessenger.chat.present import Session
 from tessenger.wire import messages, names
@@ -20,14 +20,12 @@ from tessenger.wire.text import clean, clean_line
 MAX_FILE_NAME = 255
 """Characters in the name of an offered file."""
 
-_NOT_SIGNED_IN = Refusal("not_signed_in", words.NOT_SIGNED_IN)
-
 
 def _text_problem(hub: Hub, text: str) -> Refusal | None:
     if not text or text.isspace():
         return Refusal("empty_text", words.EMPTY_TEXT)
-    limit = hub.rules.text_bytes
-    if limit and len(text) * 4 > limit and (size := len(text.encode())) > limit:
+    size, limit = len(text.encode()), hub.rules.text_bytes
+    if limit and size > limit:
         return Refusal("text_too_long", words.TEXT_TOO_LONG.format(size=size, limit=limit))
     return None
 
@@ -47,18 +45,25 @@ def _someone_else(hub: Hub, link: Link, to: str, to_self: str) -> Session | Refu
 
 def msgto(hub: Hub, link: Link, request: messages.MsgTo) -> Refusal | None:
     """A private message to someone who is present."""
-    text = clean(request.text)
-    problem = _text_problem(hub, text)
-    if problem is not None:
-        return problem
-    target = _someone_else(hub, link, request.to, words.TO_SELF)
-    if isinstance(target, Refusal):
-        if target.code != "not_online" or not hub.rules.offline_delivery:
-            return target
-        return _message_for_later(hub, link, request, text)
-    body = events.message_body(link.user, text)
-    entry = entries.Message(link.session, link.number, request.id, link.user, target.user, text, body)
-    hub.append(link, request.id, entry, people.with_note(hub, link, request.id, target) if target.away else None)
+    text = request.text
+    if not text.isprintable():
+        text = clean(text)
+    if not text or text.isspace() or len(text) * 4 > hub.rules.text_bytes:  # UTF-8 has four bytes for one at most
+        problem = _text_problem(hub, text)
+        if problem is not None:
+            return problem
+    user = link.user
+    target = hub.present.online.get(request.to)
+    if target is None or target.user == user:
+        found = _someone_else(hub, link, request.to, words.TO_SELF)
+        if isinstance(found, Refusal):
+            if found.code != "not_online" or not hub.rules.offline_delivery:
+                return found
+            return _message_for_later(hub, link, request, text)
+        target = found
+    re = request.id
+    entry = entries.Message(link.session, link.number, re, user, target.user, text, events.message_body(user, text))
+    hub.append(link, re, entry, people.with_note(hub, link, re, target) if target.away else None)
     return None
 
 
@@ -80,10 +85,13 @@ def _message_for_later(hub: Hub, link: Link, request: messages.MsgTo, text: str)
 
 def groupmsg(hub: Hub, link: Link, request: messages.GroupMsg) -> Refusal | None:
     """A message to a group that the sender is a member of."""
-    text = clean(request.text)
-    problem = _text_problem(hub, text)
-    if problem is not None:
-        return problem
+    text = request.text
+    if not text.isprintable():
+        text = clean(text)
+    if not text or text.isspace() or len(text) * 4 > hub.rules.text_bytes:  # UTF-8 has four bytes for one at most
+        problem = _text_problem(hub, text)
+        if problem is not None:
+            return problem
     group = hub.present.group(request.group)
     if group is None or names.key(link.user) not in group.members:
         return groups.not_joined(group, link.user, request.group)
@@ -169,39 +177,30 @@ def _signal(hub: Hub, link: Link, request: _Signalling, name: str, fields: dict[
     return None
 
 
-def _signed_in_only(handler: Callable[[Hub, Link, Any], Refusal | None]) -> Handler:
-    """Guard a handler: the connection must have a session."""
-
-    def guarded(hub: Hub, link: Link, request: Any) -> Refusal | None:  # noqa: ANN401 the kind is the table's key
-        return handler(hub, link, request) if link.session else _NOT_SIGNED_IN
-
-    return guarded
-
-
-HANDLERS: dict[type, tuple[str, Handler]] = {
-    messages.MsgTo: ("msgto", _signed_in_only(msgto)),
-    messages.GroupMsg: ("groupmsg", _signed_in_only(groupmsg)),
-    messages.ActiveUser: ("activeuser", _signed_in_only(activeuser)),
-    messages.CreateGroup: ("creategroup", _signed_in_only(groups.creategroup)),
-    messages.JoinGroup: ("joingroup", _signed_in_only(groups.joingroup)),
-    messages.LeaveGroup: ("leavegroup", _signed_in_only(groups.leavegroup)),
-    messages.Remove: ("remove", _signed_in_only(groups.remove)),
-    messages.Invite: ("invite", _signed_in_only(groups.invite)),
-    messages.Members: ("", _signed_in_only(groups.members)),
-    messages.Groups: ("", _signed_in_only(groups.groups)),
-    messages.Whois: ("", _signed_in_only(people.whois)),
-    messages.Away: ("", _signed_in_only(people.away)),
-    messages.P2PVideo: ("p2pvideo", _signed_in_only(p2pvideo)),
-    messages.Accept: ("", _signed_in_only(accept)),
-    messages.Reject: ("", _signed_in_only(reject)),
-    messages.Cancel: ("", _signed_in_only(cancel)),
-    messages.History: ("history", _signed_in_only(history.history)),
-    messages.Names: ("", _signed_in_only(list_names)),
-    messages.Sync: ("", _signed_in_only(sync)),
-    messages.Seen: ("", _signed_in_only(seen)),
-    messages.Login: ("", sign_in.login),
-    messages.Resume: ("", sign_in.resume),
-    messages.Logout: ("", sign_in.logout),
-    BadLine: ("", bad_line),
+HANDLERS: Mapping[type, Rule] = {
+    messages.MsgTo: Rule("msgto", msgto),
+    messages.GroupMsg: Rule("groupmsg", groupmsg),
+    messages.ActiveUser: Rule("activeuser", activeuser),
+    messages.CreateGroup: Rule("creategroup", groups.creategroup),
+    messages.JoinGroup: Rule("joingroup", groups.joingroup),
+    messages.LeaveGroup: Rule("leavegroup", groups.leavegroup),
+    messages.Remove: Rule("remove", groups.remove),
+    messages.Invite: Rule("invite", groups.invite),
+    messages.Members: Rule("", groups.members),
+    messages.Groups: Rule("", groups.groups),
+    messages.Whois: Rule("", people.whois),
+    messages.Away: Rule("", people.away),
+    messages.P2PVideo: Rule("p2pvideo", p2pvideo),
+    messages.Accept: Rule("", accept),
+    messages.Reject: Rule("", reject),
+    messages.Cancel: Rule("", cancel),
+    messages.History: Rule("history", history.history),
+    messages.Names: Rule("", list_names),
+    messages.Sync: Rule("", sync),
+    messages.Seen: Rule("", seen),
+    messages.Login: Rule("", sign_in.login, for_anybody=True),
+    messages.Resume: Rule("", sign_in.resume, for_anybody=True),
+    messages.Logout: Rule("", sign_in.logout, for_anybody=True),
+    BadLine: Rule("", bad_line, for_anybody=True),
 }
-"""For each kind of request: the command that the console shows ("" for none), and what carries it out."""
+"""For each kind of request what carries it out."""

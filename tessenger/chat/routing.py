@@ -1,22 +1,50 @@
-"""Whom a committed entry concerns: every worker, or a few. Pure; runs in the logger, on the hot path.
+"""Whom a committed entry concerns, and how much of it: what each worker is fed. Pure; runs in the logger, the hot path.
 
 What moves the present state concerns all. A private message concerns the worker that appended it, which owes its
 sender an answer, and the one that serves the recipient; a question only the one that appended it. Where a recipient
 is attached elsewhere a moment later, catching up with the journal brings what the earlier worker was passed.
+
+Messages are most of it, so a worker is fed no more of them than it needs: of its own, which it keeps until they have
+come back, the place in the log (`Placed`); of others', what their recipients are sent (`Told`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
 
 from tessenger.chat import entries
-from tessenger.chat.entries import AnyEntry
+from tessenger.chat.entries import AnyEntry, GroupMessage, Message, Signal
 from tessenger.chat.present import Present
 from tessenger.wire import names
 
-_TO_SOMEONE = frozenset({entries.Message, entries.Signal})
+
+class Placed(Struct, array_like=True, tag="at", gc=False):
+    """Your entries `n` up to `n + count - 1` are committed, unchanged; their numbers begin with `seq`."""
+
+    n: int
+    count: int
+    seq: int
+    at: int
+
+
+class Told(Struct, array_like=True, tag="to", gc=False):
+    """A private message of another worker's client: `body` as in `entries.Message`."""
+
+    to: str
+    body: bytes
+    seq: int
+    at: int
+
+
+Fed = AnyEntry | Placed | Told
+"""What a worker is fed."""
+
 _TO_ITS_WORKER = frozenset({entries.Command, entries.Mark, entries.Seen})
-_NO_STATE = frozenset({entries.Message, entries.GroupMessage, entries.Signal, *_TO_ITS_WORKER})
+_TO_SOME = frozenset({Message, Signal, *_TO_ITS_WORKER})
+_NO_STATE = frozenset({GroupMessage, *_TO_SOME})
 """Kinds that one who only follows the present state does not need."""
 
 
@@ -25,31 +53,72 @@ def for_state(batch: Sequence[AnyEntry]) -> list[AnyEntry]:
     return [entry for entry in batch if type(entry) not in _NO_STATE]
 
 
-def for_workers(batch: Sequence[AnyEntry], slots: Iterable[int], present: Present) -> dict[int, Sequence[AnyEntry]]:
-    """Return what of a batch concerns the worker of each slot, in order; the batch itself where it is all of it.
+def for_everybody(batch: Sequence[AnyEntry]) -> list[Fed]:
+    """Return what any worker needs of a batch: messages without their texts, which the bodies have already."""
+    return [_TEXTLESS[type(entry)](entry) if type(entry) in _TEXTLESS else entry for entry in batch]
+
+
+def for_workers(batch: Sequence[AnyEntry], slots: Iterable[int], present: Present) -> dict[int, list[Fed]]:
+    """Return what the worker of each slot is fed of a batch, in order; one list for all where all are fed the same.
 
     `present` is the state as of the end of the batch.
     """
-    if all(type(entry) not in _TO_SOMEONE and type(entry) not in _TO_ITS_WORKER for entry in batch):
-        return dict.fromkeys(slots, batch)
-    due: dict[int, list[AnyEntry]] = {slot: [] for slot in slots}
-    everybody = list(due.values())
+    if not any(type(entry) in _TO_SOME for entry in batch):
+        return dict.fromkeys(slots, for_everybody(batch))
+    due: dict[int, list[Fed]] = {slot: [] for slot in slots}
     online = present.online
-    nowhere: list[AnyEntry] = []
+    run = Placed(0, 0, 0, 0)
+    run_slot = -1
     for entry in batch:
         kind = type(entry)
-        if kind in _TO_SOMEONE:
-            session = online.get(names.key(entry.to))  # type: ignore[union-attr]  # by kind
-            if session is None:  # left within this batch: whoever served them still owes them what came before that
-                for each in everybody:
-                    each.append(entry)
-                continue
-            due.get(entry.slot, nowhere).append(entry)
-            if session.slot != entry.slot:
-                due.get(session.slot, nowhere).append(entry)
+        slot, seq = entry.slot, entry.seq
+        if kind is Message:
+            if slot == run_slot and seq == run.seq + run.count and entry.n == run.n + run.count and entry.at == run.at:
+                run.count += 1
+            elif slot in due:
+                run, run_slot = Placed(entry.n, 1, seq, entry.at), slot
+                due[slot].append(run)
+            to: str = entry.to  # type: ignore[union-attr]  # by kind
+            session = online.get(to) or online.get(names.key(to))
+            if session is None:
+                _tell_all_others(due, entry, Told(to, entry.body, seq, entry.at))  # type: ignore[union-attr]  # by kind
+            elif session.slot != slot and session.slot in due:
+                due[session.slot].append(Told(to, entry.body, seq, entry.at))  # type: ignore[union-attr]  # by kind
         elif kind in _TO_ITS_WORKER:
-            due.get(entry.slot, nowhere).append(entry)
+            due.get(slot, []).append(entry)
+        elif kind is Signal:
+            due.get(slot, []).append(entry)
+            session = online.get(names.key(entry.to))  # type: ignore[union-attr]  # by kind
+            if session is None:
+                _tell_all_others(due, entry, entry)
+            elif session.slot != slot:
+                due.get(session.slot, []).append(entry)
         else:
-            for each in everybody:
-                each.append(entry)
-    return dict(due)
+            everybodys = for_everybody([entry])
+            for each in due:
+                due[each] += everybodys
+    return due
+
+
+def _tell_all_others(due: Mapping[int, list[Fed]], entry: AnyEntry, told: Fed) -> None:
+    """Let all but its own worker know of an entry to someone who left within its batch.
+
+    Whoever served them still owes them what came before they left.
+    """
+    for slot, each in due.items():
+        if slot != entry.slot:
+            each.append(told)
+
+
+def _message_without_text(e: Message) -> Message:
+    return Message(0, 0, 0, "", e.to, "", e.body, seq=e.seq, at=e.at, slot=e.slot, n=e.n)
+
+
+def _group_message_without_text(e: GroupMessage) -> GroupMessage:
+    return GroupMessage(0, 0, 0, "", e.group, "", e.body, seq=e.seq, at=e.at, slot=e.slot, n=e.n)
+
+
+_TEXTLESS: dict[type, Callable[[Any], Fed]] = {
+    Message: _message_without_text,
+    GroupMessage: _group_message_without_text,
+}

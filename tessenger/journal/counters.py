@@ -7,7 +7,9 @@ Writing them with each message would touch more pages than the message itself. S
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Self
 
 from tessenger.chat import entries
@@ -19,6 +21,9 @@ and may send pings, which take ids too, in between."""
 
 _PRUNE_EVERY = 8
 """How many writings to one that also forgets what the sessions in it have below `REPEATABLE`."""
+
+_TURNING = (entries.Online, entries.Resumed, entries.Released)
+"""Kinds that say of which generation what a slot appends is."""
 
 
 class Counters:
@@ -40,8 +45,8 @@ class Counters:
         counters = cls(counted)
         for slot, generation, n in db.execute("SELECT slot, generation, n FROM slots"):
             counters._generations[slot], counters._last[slot] = generation, n
-        behind = db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq", (counted,))
-        counters.count(rows.from_row(row) for row in behind)
+        behind = db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq", (counted,)).fetchall()
+        counters.count(behind, [rows.from_row(row) for row in behind])
         return counters
 
     def slots(self) -> dict[int, tuple[int, int]]:
@@ -60,20 +65,26 @@ class Counters:
         self._generations[slot], self._last[slot] = generation, 0
         return True
 
-    def count(self, batch: Iterable[entries.AnyEntry]) -> None:
-        """Move on by committed entries; those without a number do not count."""
-        highest, last = self._highest, self._last
-        for entry in batch:
-            if not entry.seq:
-                continue
-            last[entry.slot] = entry.n
-            if isinstance(entry, entries.Issued):
-                if entry.request > highest.get(entry.session, 0):
-                    highest[entry.session] = entry.request
-            elif isinstance(entry, entries.Online | entries.Resumed):
+    def count(self, new: Sequence[rows.Row], changing: Iterable[entries.AnyEntry]) -> None:
+        """Move on by committed rows; `changing`: the entries among them that change the present state.
+
+        A session's ids rise, and so do the places of a slot: the last ones are the highest.
+        """
+        turning = [entry for entry in changing if isinstance(entry, _TURNING)]
+        start = 0
+        for entry in turning:
+            end = bisect_right(new, entry.seq, key=itemgetter(rows.SEQ))
+            self._count(new[start:end])
+            if not isinstance(entry, entries.Released):
                 self._generations[entry.slot] = entry.generation
-            elif isinstance(entry, entries.Released) and entry.dead_slot in last:
-                self._generations[entry.dead_slot], last[entry.dead_slot] = entry.generation, 0
+            elif entry.dead_slot in self._last:
+                self._generations[entry.dead_slot], self._last[entry.dead_slot] = entry.generation, 0
+            start = end
+        self._count(new[start:] if start else new)
+
+    def _count(self, new: Sequence[rows.Row]) -> None:
+        self._highest.update({row[rows.SESSION]: row[rows.REQUEST] for row in new if row[rows.KIND] in rows.ISSUED})
+        self._last.update({row[rows.SLOT]: row[rows.N] for row in new})
 
     def write(self, db: sqlite3.Connection, seq: int) -> None:
         """Keep the counters as of `seq`; once the transaction has succeeded, call `written`."""

@@ -29,8 +29,10 @@ _VALUES = f"({', '.join('?' * len(COLUMNS))})"
 _INSERT = f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES {_VALUES}"  # noqa: S608 constants only
 _INSERT_TOGETHER = _INSERT + f", {_VALUES}" * (_TOGETHER - 1)
 
-TEXT = COLUMNS.index("text")
-"""Where a row has the text of a message."""
+SEQ, KIND, SESSION, REQUEST, SLOT, N, TEXT = map(
+    COLUMNS.index, ("seq", "kind", "session", "request", "slot", "n", "text")
+)
+"""Where a row has these."""
 
 _NUMBERS = ("session", "number", "request", "slot", "n")
 _TARGETS = ("to", "group", "target")
@@ -39,6 +41,9 @@ _TARGETS = ("to", "group", "target")
 _KINDS: dict[str, type[Any]] = {
     str(kind.__struct_config__.tag): kind for kind in get_args(entries.AnyEntry) if kind not in entries.UNJOURNALED
 }
+
+ISSUED = frozenset(tag for tag, kind in _KINDS.items() if issubclass(kind, entries.Issued))
+"""The column `kind` of entries that a person's request led to."""
 
 
 class _Plan(NamedTuple):

@@ -32,6 +32,9 @@ BLOCK = 1_000_000
 COUNT_EVERY = 1_000
 """Entries between two writings of the counters and of `targets`; what a reader looks through one by one, about."""
 
+COUNT_BATCHES = 16
+"""Batches between two of them, at least: where thousands come each second, each writing has more at a time."""
+
 WAL_BYTES = 67_108_864
 """Above this the write-ahead file is truncated between two batches."""
 
@@ -91,7 +94,7 @@ class SqliteJournal:
             raise self._rolled_back(error) from error
         if any(type(entry) is Redacted for entry in changing):
             self._truncate_at = 0  # at once: the write-ahead file still has what was blanked
-        self._committed(batch, last)
+        self._committed(new, changing, last)
 
     def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
         """Return at most `limit` entries behind `seq`, in order, as they were committed."""
@@ -199,17 +202,19 @@ class SqliteJournal:
     def _transact(self, new: list[rows.Row], changing: list[AnyEntry]) -> None:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
-        if self._count_now or self._seq - self._counters.seq >= COUNT_EVERY:
+        if self._seq - self._counters.seq >= max(COUNT_EVERY, COUNT_BATCHES * len(new)):
+            self._count_now = True
+        if self._count_now:
             self._keep_counted(db)
         rows.insert(db, new)
         for entry in changing:
             changes.CHANGES[type(entry)](db, entry)
         db.execute("COMMIT")
 
-    def _committed(self, batch: Sequence[AnyEntry], last: int) -> None:
-        if self._count_now or self._seq - self._counters.seq >= COUNT_EVERY:
+    def _committed(self, new: Sequence[rows.Row], changing: Sequence[AnyEntry], last: int) -> None:
+        if self._count_now:
             self._forget_counted()
-        self._counters.count(batch)
+        self._counters.count(new, changing)
         self._seq = last
         self._truncate_when_large()
 

@@ -1,9 +1,10 @@
 """Finding entries by whom they are to, with an index that is filled behind the log. For the logger and for readers.
 
 An index that moves on with every message costs a page of writing at a random place each time, more than the message
-itself. So the table `targets` is filled with many entries at a time, sorted, in the transaction that also writes the
-counters, and has what is to be found up to `meta.counted_seq`. The entries behind that are few (`store.COUNT_EVERY` and
-one batch), and are looked through one by one. A query is therefore two, which together find each entry once.
+itself. So the table `targets` is filled with many entries at a time, in the transaction that also writes the counters,
+and has what is to be found up to `meta.counted_seq`. The entries behind that are few (`store.COUNT_EVERY`, or
+`COUNT_BATCHES` batches where these are large), and are looked through one by one. A query is therefore two, which
+together find each entry once.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tessenger.journal import rows
 
 _FILL = """
 INSERT OR IGNORE INTO targets (target, seq)
-SELECT target, seq FROM entries WHERE seq > ? AND seq <= ? AND target IS NOT NULL ORDER BY target, seq"""
+SELECT target, seq FROM entries WHERE seq > ? AND seq <= ? AND target IS NOT NULL"""
 
 _FORGET = "DELETE FROM targets WHERE seq = ?1 AND target = (SELECT target FROM entries WHERE seq = ?1)"
 

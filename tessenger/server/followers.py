@@ -8,7 +8,7 @@ frames that it would read next anyway.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 from tessenger.chat import routing
@@ -159,16 +159,15 @@ class Followers:
         last = next((entry.seq for entry in reversed(batch) if entry.seq), 0)
         live = [follower for follower in self.all if follower.live]
         due = routing.for_workers(batch, [f.slot for f in live if f.slot], self._ledger.present)
-        due[0] = routing.for_state(batch)
-        whole = b""
+        for_state = routing.for_state(batch)
+        encoded: tuple[object, bytes] = None, b""
         for follower in live:
-            follower.sent_seq = max(follower.sent_seq, last)
-            concerning = due[follower.slot]
-            if concerning is batch:
-                whole = whole or frames.encode(frames.Feed(frames.abridged(batch, 0)))
-                self._send(follower, whole)
-            elif concerning:
-                self._send(follower, frames.encode(frames.Feed(frames.abridged(concerning, follower.slot))))
+            follower.sent_seq = last or follower.sent_seq
+            fed: Sequence[routing.Fed] = due[follower.slot] if follower.slot else for_state
+            if fed:
+                if fed is not encoded[0]:  # all may be fed the same
+                    encoded = fed, frames.encode(frames.Feed(fed))
+                self._send(follower, encoded[1])
 
     def _send(self, follower: Follower, data: bytes) -> None:
         """Send a frame, unless the follower has too much to read already: then it must catch up."""
@@ -211,8 +210,10 @@ class Followers:
                 follower.live = True
                 return
             follower.sent_seq = missed[-1].seq
-            wanted = missed if follower.slot else routing.for_state(missed)
+            wanted: Sequence[routing.Fed] = (
+                routing.for_everybody(missed) if follower.slot else routing.for_state(missed)
+            )
             if wanted:
-                follower.transport.write(frames.encode(frames.Feed(frames.abridged(wanted, 0))))
+                follower.transport.write(frames.encode(frames.Feed(wanted)))
             await asyncio.sleep(0)
             faults.reach("logger.catching_up")

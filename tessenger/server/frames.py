@@ -2,9 +2,6 @@
 
 No socket here. A follower begins with `Follow`; the logger answers `Following`, sends
 what was missed, then `CaughtUp`, and from there on every committed batch as a `Feed`.
-
-Messages are most of it, so a `Feed` has no more of them than its reader needs (`abridged`): of one's own, which every
-worker keeps until it has come back, the place in the log; of others', what their recipients are sent.
 """
 
 from __future__ import annotations
@@ -16,7 +13,8 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Struct
 
-from tessenger.chat.entries import AnyEntry, GroupMessage, Message
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.routing import Fed
 
 _LENGTH = struct.Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,19 +45,10 @@ class CaughtUp(Struct, array_like=True, tag="caught", frozen=True):
     """That was everything you had missed; send again what is not among it and behind `Following.n`."""
 
 
-class Placed(Struct, array_like=True, tag="at", gc=False):
-    """Your entries `n` up to `n + count - 1` are committed, unchanged; their numbers begin with `seq`."""
-
-    n: int
-    count: int
-    seq: int
-    at: int
-
-
 class Feed(Struct, array_like=True, tag="feed", frozen=True):
-    """Committed entries that concern the follower, in order."""
+    """What was committed and concerns the follower, in order."""
 
-    batch: Sequence[AnyEntry | Placed]
+    batch: Sequence[Fed]
 
 
 ToLogger = Follow | Append
@@ -72,36 +61,6 @@ def encode(frame: ToLogger | FromLogger) -> bytes:
     """Encode one frame."""
     body = _encode(frame)
     return _LENGTH.pack(len(body)) + body
-
-
-def abridged(batch: Sequence[AnyEntry], slot: int) -> list[AnyEntry | Placed]:
-    """Return what the worker of `slot` needs of committed entries, 0 for any follower.
-
-    Entries that follow each other in the log and are of one worker are `Placed` together: that is the order they have.
-    """
-    short: list[AnyEntry | Placed] = []
-    placed = Placed(0, 0, 0, 0)
-    for entry in batch:
-        kind = type(entry)
-        if kind is not Message and kind is not GroupMessage:
-            short.append(entry)
-        elif entry.slot == slot:
-            if entry.n == placed.n + placed.count and entry.seq == placed.seq + placed.count and entry.at == placed.at:
-                placed.count += 1
-            else:
-                placed = Placed(entry.n, 1, entry.seq, entry.at)
-                short.append(placed)
-        else:
-            short.append(without_text(entry))  # type: ignore[arg-type]  # by kind
-    return short
-
-
-def without_text(entry: Message | GroupMessage) -> AnyEntry:
-    """Return a message as workers need it: its body has the text already, and says who it is from."""
-    e = entry
-    if type(e) is Message:
-        return Message(0, 0, 0, "", e.to, "", e.body, seq=e.seq, at=e.at, slot=e.slot, n=e.n)
-    return GroupMessage(0, 0, 0, "", e.group, "", e.body, seq=e.seq, at=e.at, slot=e.slot, n=e.n)  # type: ignore[union-attr]  # by kind
 
 
 class FrameReader(Generic[_Frame]):

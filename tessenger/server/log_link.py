@@ -16,6 +16,7 @@ from typing import cast
 from tessenger.chat import entries
 from tessenger.chat.entries import AnyEntry, Refused
 from tessenger.chat.ports import Worker
+from tessenger.chat.routing import Fed, Placed, Told
 from tessenger.server import faults, frames, roles
 
 AGAIN_SECONDS = 0.02
@@ -34,7 +35,7 @@ RESENT = 2_000
 class LogLink(asyncio.Protocol):
     """Appends this worker's entries, and feeds what is committed to `committed`."""
 
-    def __init__(self, worker: Worker, after: int, committed: Callable[[Sequence[AnyEntry]], None]) -> None:
+    def __init__(self, worker: Worker, after: int, committed: Callable[[Sequence[AnyEntry | Told]], None]) -> None:
         """Feed everything behind number `after`. `drained` may be set to hear when clients can be read again.
 
         `full`: so much is on its way that clients should wait.
@@ -132,24 +133,24 @@ class LogLink(asyncio.Protocol):
         if not self._closed:
             self._task = self._loop.create_task(self._connect())
 
-    def _feed(self, batch: Sequence[AnyEntry | frames.Placed]) -> None:
+    def _feed(self, batch: Sequence[Fed]) -> None:
         slot = self._worker.slot
         passed = 0
-        committed: list[AnyEntry] = []
+        committed: list[AnyEntry | Told] = []
         for item in batch:
-            if type(item) is frames.Placed:
+            if type(item) is Placed:
                 committed += self._placed(item)
                 passed = item.n + item.count - 1
                 continue
-            if item.slot == slot:  # type: ignore[union-attr]  # by type
-                passed = item.n
+            if type(item) is not Told and item.slot == slot:  # type: ignore[union-attr]  # by type
+                passed = item.n  # type: ignore[union-attr]  # by type
             committed.append(item)  # type: ignore[arg-type]  # by type
         self._after = next((entry.seq for entry in reversed(committed) if entry.seq), self._after)
         if self._live:
             self._settle(passed)
         self._committed(committed)
 
-    def _placed(self, placed: frames.Placed) -> list[AnyEntry]:
+    def _placed(self, placed: Placed) -> list[AnyEntry]:
         """Take entries that came back from those that are open, and give them their numbers."""
         self._forget(placed.n - 1)
         slot, at = self._worker.slot, placed.at

@@ -92,7 +92,7 @@ def follow(epoch: int, state: MemoryState) -> None:
                 while data := feed.recv(1 << 18):
                     for frame in reader.feed(data):
                         if isinstance(frame, frames.Feed):
-                            state.apply(frame.batch)  # type: ignore[arg-type]  # nothing is `Placed` for slot 0
+                            state.apply(frame.batch)  # type: ignore[arg-type]  # slot 0 is fed entries alone
         except OSError:  # the logger is being replaced
             time.sleep(AGAIN_SECONDS)
 

@@ -21,6 +21,7 @@ from tessenger.chat.hub import Hub, Rules
 from tessenger.chat.ports import Worker
 from tessenger.chat.present import Present
 from tessenger.chat.requests import HANDLERS
+from tessenger.chat.routing import Told
 from tessenger.config import Config, LimitsSection
 from tessenger.errors import CredentialsError
 from tessenger.journal.reader import SqliteReader
@@ -169,10 +170,10 @@ class WorkerProcess:
             task.cancel()
         return not self._stopping.is_set()
 
-    def _committed(self, batch: Sequence[AnyEntry]) -> None:
+    def _committed(self, batch: Sequence[AnyEntry | Told]) -> None:
         self._hub.committed(batch)
         for entry in batch:
-            if type(entry) in _SETTLING and entry.slot == self._worker.slot:
+            if type(entry) in _SETTLING and entry.slot == self._worker.slot:  # type: ignore[union-attr]  # by kind
                 self._office.settle(entry.claim)  # type: ignore[union-attr]  # by kind
 
     def _orphan(self) -> None:

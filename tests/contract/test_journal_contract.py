@@ -42,6 +42,7 @@ def opened(
 ) -> Opened:
     """Open a journal and a reader; a second call opens a pair that shares nothing with the first."""
     monkeypatch.setattr(store, "COUNT_EVERY", 5)  # so that short histories cross it
+    monkeypatch.setattr(store, "COUNT_BATCHES", 0)
 
     @contextmanager
     def memory() -> Iterator[Pair]:

@@ -12,6 +12,7 @@ import pytest
 from tessenger.chat import entries, events
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ports import Worker
+from tessenger.chat.routing import Told
 from tessenger.server import control, followers
 from tests.support.log_process import DEADLINE, End, LoggerProcess, LogUnderTest, MemoryLog
 
@@ -99,7 +100,7 @@ def test_followers_get_what_concerns_all_in_one_order(log: LogUnderTest) -> None
 
 
 def test_a_private_message_comes_to_the_two_workers_that_it_concerns(log: LogUnderTest) -> None:
-    """Its body is there, its text need not be; the third worker hears only the next number, with what comes next."""
+    """The recipient's is told what to send; the third worker hears only the next number, with what comes next."""
 
     async def scenario() -> None:
         one, two, three = [await log.join(slot) for slot in (1, 2, 3)]
@@ -110,8 +111,10 @@ def test_a_private_message_comes_to_the_two_workers_that_it_concerns(log: LogUnd
         sent = await one.until_own(one.append(message(1, 2, "aaa", "bbb")))
         assert isinstance(sent, entries.Message)
         assert sent.body == events.message_body("aaa", "hi")
-        assert [type(entry) for entry in await two.synced()][2:] == [entries.Message]
-        assert len(await three.synced()) == 2
+        assert len(await two.synced()) == len(await three.synced()) == 2
+        assert two.told == [Told("bbb", sent.body, sent.seq, sent.at)]
+        assert not one.told
+        assert not three.told
 
     play(log, scenario)
 

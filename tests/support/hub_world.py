@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from tessenger.chat import routing
-from tessenger.chat.entries import AnyEntry, GroupMessage, Message, Released
+from tessenger.chat.entries import AnyEntry, Released
 from tessenger.chat.hub import Hub, Rules
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.link import Link
@@ -32,6 +32,7 @@ from tessenger.chat.ports import (
 )
 from tessenger.chat.present import Present
 from tessenger.chat.requests import HANDLERS
+from tessenger.chat.routing import Fed, Placed, Told
 from tessenger.state.memory import MemoryState, StateLimits
 from tessenger.wire.framing import LineReader, TooLong
 from tessenger.wire.messages import (
@@ -112,7 +113,7 @@ class World:
             self.state.apply(copies(routing.for_state(ordered)))
             for slot, due in routing.for_workers(ordered, self.workers, self.ledger.present).items():
                 if due:
-                    self.workers[slot].inbox.append(copies(due, for_feed=True))
+                    self.workers[slot].inbox.append(taken(due, ordered))
         return ordered
 
     def apply(self, slot: int) -> None:
@@ -193,7 +194,7 @@ class WorldWorker:
         self.id = worker
         self.outbox: list[AnyEntry] = []
         self.appended = 0
-        self.inbox: deque[list[AnyEntry]] = deque()
+        self.inbox: deque[list[AnyEntry | Told]] = deque()
         self.office = WorldOffice(world, worker)
         self.clients: list[WorldClient] = []
         self.hub = Hub(
@@ -411,11 +412,23 @@ class WorldClient:
         """Any number of bytes may wait."""
 
 
-def copies(batch: Iterable[AnyEntry], *, for_feed: bool = False) -> list[AnyEntry]:
-    """Return entries as another process gets them; over the feed, messages travel without their text."""
+def copies(batch: Iterable[AnyEntry]) -> list[AnyEntry]:
+    """Return entries as another process gets them."""
     copied: list[AnyEntry] = _decode_entries(_encode_entry(list(batch)))
-    if for_feed:
-        for entry in copied:
-            if isinstance(entry, Message | GroupMessage):
-                entry.text = ""
     return copied
+
+
+def taken(fed: Sequence[Fed], ordered: Sequence[AnyEntry]) -> list[AnyEntry | Told]:
+    """Return what a worker makes of what it is fed: its own messages stand where they were placed."""
+    came: list[AnyEntry | Told] = []
+    for item in fed:
+        if isinstance(item, Placed):
+            first = next(place for place, entry in enumerate(ordered) if entry.seq == item.seq)
+            own = copies(ordered[first : first + item.count])
+            assert [entry.n for entry in own] == list(range(item.n, item.n + item.count))
+            came += own
+        elif isinstance(item, Told):
+            came.append(item)
+        else:
+            came += copies([item])
+    return came

@@ -14,11 +14,12 @@ from tessenger.chat import entries, routing
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.ports import Log, Worker
+from tessenger.chat.routing import Told
 from tessenger.config import Config, ConsoleSection, ServerSection
 from tessenger.journal.store import SqliteJournal
 from tessenger.server import control, logger, roles
 from tessenger.server.log_link import LogLink
-from tests.support.hub_world import copies
+from tests.support.hub_world import copies, taken
 from tests.support.memory_journal import MemoryJournal
 
 DEADLINE = 20.0
@@ -30,12 +31,17 @@ class End:
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.got: list[AnyEntry] = []
+        self.told: list[Told] = []
         self.log: Log
         self._came = asyncio.Event()
 
-    def committed(self, batch: Sequence[AnyEntry]) -> None:
-        """Take committed entries."""
-        self.got += batch
+    def committed(self, batch: Sequence[AnyEntry | Told]) -> None:
+        """Take what is committed."""
+        for item in batch:
+            if isinstance(item, Told):
+                self.told.append(item)
+            else:
+                self.got.append(item)
         self._came.set()
 
     def append(self, entry: AnyEntry) -> int:
@@ -104,7 +110,7 @@ class MemoryLog:
         batch = self._ledger.order(slot, generation, n, [entry], self._now)
         self._journal.commit(batch)
         for each, due in routing.for_workers(batch, self._ends, self._ledger.present).items():
-            self._ends[each].committed(copies(due, for_feed=True))
+            self._ends[each].committed(taken(due, batch))
 
 
 class _MemoryEnd:

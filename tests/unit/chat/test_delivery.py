@@ -7,8 +7,9 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tessenger.chat import events
 from tessenger.chat.delivery import Delivery
-from tessenger.chat.entries import GroupMessage, Message
+from tessenger.chat.entries import GroupMessage
 from tessenger.chat.link import MAX_UNANSWERED, Link
 
 USERS = ("a", "b", "c")
@@ -76,8 +77,9 @@ def test_each_client_gets_its_lines_in_order_and_in_one_write(acts: list[tuple[s
     expected: dict[str, list[bytes]] = {user: [] for user in USERS}
     for seq, (kind, user, target) in enumerate(acts, 1):
         if kind == "message" and target in USERS:
-            clients.delivery.message(Message(1, 1, seq, user, target, "", event(seq), seq=seq, at=7))
-            expected[target].append(b'{"type":"message","seq":%d,"at":7,"n":%d}\n' % (seq, seq))
+            line = events.message_event(seq, 7, event(seq))
+            clients.delivery.say(clients.links[target], line)
+            expected[target].append(line)
         elif kind == "group" and target in GROUPS and user in GROUPS[target]:
             answer = b"sent %d\n" % seq
             entry = GroupMessage(1, 1, seq, user, target, "", event(seq), seq=seq, at=7)

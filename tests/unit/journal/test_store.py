@@ -145,11 +145,27 @@ def test_a_start_detaches_every_session(open_journal: Open) -> None:
     assert snapshot.slots == {}
 
 
+def test_large_batches_are_counted_less_often(open_journal: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where many come at a time, so do the writings of what is found by whom it is to."""
+    monkeypatch.setattr(store, "COUNT_EVERY", 3)
+    monkeypatch.setattr(store, "COUNT_BATCHES", 4)
+    journal = open_journal()
+    history = History()
+    counted = []
+    for _ in range(12):
+        journal.commit(messages(history, 3))
+        counted.append(journal._counters.seq)
+    assert len(set(counted)) == 1 + 2  # behind the fourth batch of five, and behind the eighth
+    abandon(journal)
+    assert [entry.seq for entry in open_journal().entries_after(0, 100)] == list(range(1, history.ledger.seq + 1))
+
+
 def test_notes_of_the_text_logs_are_kept_with_a_later_commit(
     open_journal: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was noted is on the disk after as many entries as are counted at a time, or at once where that is asked."""
     monkeypatch.setattr(store, "COUNT_EVERY", 3)
+    monkeypatch.setattr(store, "COUNT_BATCHES", 0)
     journal = open_journal()
     history = History()
     journal.commit(messages(history, 3))
@@ -370,6 +386,7 @@ def test_a_row_that_makes_no_sense_is_reported(open_journal: Open) -> None:
 def test_repeats_find_their_answer_among_many(open_journal: Open, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The latest requests of a session are found wherever they lie, and what is kept for that stays bounded."""
     monkeypatch.setattr(store, "COUNT_EVERY", 3)
+    monkeypatch.setattr(store, "COUNT_BATCHES", 0)
     monkeypatch.setattr(counters, "REPEATABLE", 50)
     journal = open_journal()
     history = History()

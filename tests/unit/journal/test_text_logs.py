@@ -65,6 +65,7 @@ class Logger:
 def logger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Logger]:
     """A logger with four people and a group, whose logs are noted every 8 entries."""
     monkeypatch.setattr(store, "COUNT_EVERY", 8)
+    monkeypatch.setattr(store, "COUNT_BATCHES", 0)
     one = Logger(tmp_path)
     for user in USERS:
         one.write(one.history.online(user))
@@ -259,6 +260,7 @@ def test_a_log_that_cannot_be_opened(logger: Logger) -> None:
 def test_random_histories_with_deaths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over many lives of the logger, ending before or after the logs were written, every line is there once."""
     monkeypatch.setattr(store, "COUNT_EVERY", 8)
+    monkeypatch.setattr(store, "COUNT_BATCHES", 0)
     logger = Logger(tmp_path)
     step: Callable[[int], int] = lambda value: (value * 1_103_515_245 + 12_345) % 2**31  # noqa: E731 a fixed sequence
     number = 7
