@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection
 import msgspec
 from setproctitle import setproctitle
 
+from tessenger.client.read_rest import ReadRest
 from tessenger.client.receiver_messages import AnyToReceiver, CannotRun, FromReceiver, Started, Stop
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.receiver_transfers import Transfers
@@ -47,6 +48,7 @@ class Receiver:
         self._udp = udp
         self._transfers = Transfers(options, udp, self._tell)
         self._unsent: deque[tuple[Transfer, Train]] = deque()
+        self._rest = ReadRest(udp.receive_buffer, time.monotonic())
         self._progress_at = 0.0
         self._stop_at = 0.0
 
@@ -62,16 +64,24 @@ class Receiver:
         udp, pipe = self._udp.fileno(), self._pipe.fileno()
         while True:
             now = time.monotonic()
-            watched = [udp] if self._stop_at else [udp, pipe]
             if self._stop_at and (now >= self._stop_at or not self._has_words_left()):
                 return
+            patience, rest = self._patience(now), self._rest_left(now)
+            watched = [] if self._stop_at else [pipe]
+            if not rest:
+                watched.append(udp)
             waiting = [udp] if self._unsent else []
-            readable, _, _ = select.select(watched, waiting, [], self._patience(now))
+            readable, _, _ = select.select(watched, waiting, [], min(patience, rest) if rest else patience)
             if pipe in readable:
                 self._obey()
-            if udp in readable:
+            if rest or udp in readable:
                 self._read()
             self._serve(time.monotonic())
+
+    def _rest_left(self, now: float) -> float:
+        """Return for how long what arrives may wait unread, in seconds."""
+        running = self._transfers.running.values()
+        return self._rest.left(now, min((transfer.session.rest for transfer in running), default=0.0))
 
     def _has_words_left(self) -> bool:
         """Tell whether a peer has not confirmed yet that it knows how its transfer ended."""
@@ -91,14 +101,15 @@ class Receiver:
     # ---- the network ----
 
     def _read(self) -> None:
-        left = READ_BYTES
-        while left > 0 or self._udp.has_waiting:
-            received = self._udp.receive()
+        """Read what has arrived, but not so much that acknowledgements would be late."""
+        reader, total, now = self._udp.reader, 0, time.monotonic()
+        while total < READ_BYTES or reader.has_waiting:
+            received = reader.receive()
             if received is None:
-                return
+                break
             what, address = received
             now = time.monotonic()
-            left -= 1 + self._udp.read_bytes
+            total += 1 + reader.read_bytes
             if isinstance(what, Batch):
                 transfer = self._transfers.running.get(session_of(what.headers))
                 if transfer is not None:
@@ -108,6 +119,7 @@ class Receiver:
                 transfer = self._transfers.running.get(session_of(datagram))
                 if transfer is not None:
                     transfer.session.receive_datagram(datagram, address, now)
+        self._rest.read(total, now)
 
     def _serve(self, now: float) -> None:
         """Let every session do what is due and send what it may, and tell the client what came of it."""

@@ -98,8 +98,10 @@ class QueueLoss:
         self._round_sent = self._round_lost = 0.0
         self._sent *= self.FADE
         self._lost *= self.FADE
-        expected = sent * (self._lost / packet + 1) / (self._sent / packet + 1)
-        return lost > 2 * expected + 3 * math.sqrt(expected) + 0.5
+        known = self._sent / packet + 1
+        expected = sent * (self._lost / packet + 1) / known
+        # What is expected is uncertain itself, the more so the less was sent without a queue.
+        return lost > 2 * expected + 3 * math.sqrt(expected * (1 + sent / known)) + 0.5
 
 
 class Competition:

@@ -22,15 +22,20 @@ from tessenger.transfer.competition import Competition
 from tessenger.transfer.recovery import Sample
 
 NEVER = float("inf")
-STARTUP_GAIN = 2.885  # 2 / ln 2: doubles each round trip
+STARTUP_WINDOW, STARTUP_GAIN = 2.3, 3.39
+"""Of what the measured rate has on the way, and of that rate: both grow by the former in a round trip, w, if the latter
+is w ln w / (1 - 1/w), since the rate is the mean of the round trip before."""
+QUEUED_WINDOW, QUEUED_GAIN = 1.75, 2.29
+"""The same once a queue shows, so that it does not become longer than a round trip."""
 CYCLE = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 GENTLE_PROBE = 0.05
 BANDWIDTH_ROUNDS = 10
 BANDWIDTH_SECONDS = 0.3
 """A rate is remembered for ten rounds and for this long: on a fast machine ten rounds are less than the time that
 the other process may wait for a processor."""
-QUANTUM = 0.001
-"""Seconds of sending that make a train; also what timers and acknowledgements are late by."""
+QUANTUM, LONGEST_QUANTUM = 0.001, 0.003
+"""Seconds of sending that make a train; also what timers and acknowledgements are late by. The longer one where the
+round trip is 16 times as long: a train costs the same processor time, whatever is in it."""
 MAX_COMPENSATION = 0.25
 """Loss beyond this share is not made up for."""
 STARTUP_LOSS = 0.3
@@ -99,6 +104,8 @@ class Congestion:
         self._settled_at = 0  # the round behind which losses are not those of startup any more
         self._lowest_rtt = NEVER  # of this cycle
         self._round_rtt = self._last_round_rtt = NEVER
+        self._latest_rtts: deque[float] = deque(maxlen=5)
+        self._even_rate, self._even_at = 0.0, now
         self._probe = CYCLE[0] - 1
         self._hold = 1.0
         self.datagram = 1_200
@@ -115,13 +122,24 @@ class Congestion:
     def phase(self) -> Phase:
         """What the train that leaves now is booked under."""
         if not self._started:
-            return Phase.SLOWER if self._draining else Phase.STARTUP
+            return Phase.STARTUP
         return Phase.HOLD if self._competition.window else Phase(min(self._phase, Phase.HOLD))
 
     @property
     def _queue_threshold(self) -> float:
         """Seconds above the shortest round trip that mean that a queue stands."""
         return max(0.002, self._min_rtt / 16)
+
+    @property
+    def _queue_builds(self) -> bool:
+        """Whether the last few round trips had to wait."""
+        return bool(self._latest_rtts) and min(self._latest_rtts) > self._min_rtt + self._queue_threshold
+
+    @property
+    def quantum(self) -> float:
+        """Seconds of sending that make a train; short where the queue is too short for more."""
+        gentle = self._probe < CYCLE[0] - 1
+        return QUANTUM if gentle else min(max(QUANTUM, self._min_rtt / 16), LONGEST_QUANTUM)
 
     @property
     def background_loss(self) -> float:
@@ -135,6 +153,8 @@ class Congestion:
         """Take what an acknowledgement, or the lack of one, said; `latest_rtt` is 0 where it is not known."""
         # The shortest of a round: a machine that is busy makes single round trips longer, a queue makes all of them so.
         self._round_rtt = min(self._round_rtt, latest_rtt or NEVER)
+        if latest_rtt:
+            self._latest_rtts.append(latest_rtt)
         queued = NEVER > min(self._round_rtt, self._last_round_rtt) > self._min_rtt + self._queue_threshold
         self._lowest_rtt = min(self._lowest_rtt, latest_rtt or NEVER)
         for phase in {*sample.arrived, *sample.lost}:
@@ -157,10 +177,17 @@ class Congestion:
             self._round_end = delivered
             self._end_round(now)
         if sample.rate and (not sample.limited or sample.rate > self.bandwidth):
-            self._add_rate(sample.rate, now)
+            self._add_rate(self._evened(sample.rate, now), now)
         if self._rates:
             self._advance(in_flight, now)
             self._control(now)
+
+    def _evened(self, rate: float, now: float) -> float:
+        """Return the mean of the last eighth of a round trip, as the highest of many uneven samples is too high."""
+        weight = min(1.0, (now - self._even_at) / (self._rtt / 8)) if self._started else 1.0
+        self._even_rate += (rate - self._even_rate) * weight
+        self._even_at = now
+        return self._even_rate
 
     def _add_rate(self, rate: float, now: float) -> None:
         rates = self._rates
@@ -194,13 +221,14 @@ class Congestion:
             self._rounds_without_gain = 0
         else:
             self._rounds_without_gain += 1
-        if self._rounds_without_gain >= 3 or (lost_much and self._round > 3):
+        enough = 1 if self._queue_builds else 3
+        if self._rounds_without_gain >= enough or (lost_much and self._round > 3):
             self._draining = True
 
     @property
     def _usual_window(self) -> float:
         """What may be in flight where nobody competes."""
-        return 2 * self.bandwidth * (self._rtt + 2 * QUANTUM)
+        return 2 * self.bandwidth * (self._rtt + 2 * self.quantum)
 
     @property
     def _current_rtt(self) -> float:
@@ -209,7 +237,7 @@ class Congestion:
 
     def _advance(self, in_flight: int, now: float) -> None:
         """Go to the next phase where it is time."""
-        if self._draining and in_flight <= self.bandwidth * (self._rtt + 2 * QUANTUM):
+        if self._draining and in_flight <= self.bandwidth * (self._rtt + 2 * self.quantum):
             self._draining, self._started = False, True
             self._settled_at = self._round + 2
             self._phase, self._phase_at = Phase.HOLD, now
@@ -246,8 +274,9 @@ class Congestion:
         bandwidth, rtt = self.bandwidth, self._rtt
         product = bandwidth * rtt
         if not self._started:
-            gain = 1 / STARTUP_GAIN if self._draining else STARTUP_GAIN
-            window = STARTUP_GAIN * bandwidth * (rtt + 2 * QUANTUM)
+            gain, window = (QUEUED_GAIN, QUEUED_WINDOW) if self._queue_builds else (STARTUP_GAIN, STARTUP_WINDOW)
+            gain = 1 / QUEUED_GAIN if self._draining else gain
+            window = bandwidth * (window * rtt + 2 * self.quantum)
         else:
             gain = 1 + self._probe if self._phase == 0 else CYCLE[self._phase] * self._hold
             window = self._usual_window

@@ -123,19 +123,13 @@ class ReceiveSession(Session):
             super().receive_batch(batch, address, now)
             return
         headers, payload, count, step = batch
-        _, block, train, segment, flags = DATA.unpack_from(headers)
-        last = (count - 1) * HEADER
-        whole_run = count == 1 or (
-            headers[16 : count * HEADER : HEADER] == _SEGMENTS[segment : segment + count]
-            and headers[last : last + 12] == headers[:12]
-            and headers[last + 17] == flags
-        )
-        if whole_run:
-            self._take(block, train, segment, count, flags, payload, now)
-            return
-        for index in range(count):
-            _, block, train, segment, flags = DATA.unpack_from(headers, index * HEADER)
-            self._take(block, train, segment, 1, flags, payload[index * step : (index + 1) * step], now)
+        first = 0
+        while first < count:
+            after = _run_end(headers, first, count)
+            _, block, _, segment, flags = DATA.unpack_from(headers, first * HEADER)
+            train = DATA.unpack_from(headers, (after - 1) * HEADER)[2]
+            self._take(block, train, segment, after - first, flags, payload[first * step : after * step], now)
+            first = after
 
     def _receive_data(self, data: Buffer, now: float) -> None:
         _, block, train, segment, flags = DATA.unpack_from(data)
@@ -282,6 +276,11 @@ class ReceiveSession(Session):
     def _on_ping(self, body: bytes, address: Address, now: float) -> None:
         self._ack_at = now
 
+    @property
+    def rest(self) -> float:
+        """Datagrams are read together, as many as one acknowledgement tells of."""
+        return 0.0 if self.path is None else ACK_DELAY
+
     def datagrams_to_send(self, now: float) -> list[Train]:
         """Return acknowledgements and answers that are due."""
         if self.path is not None and self.outcome is None:
@@ -343,3 +342,17 @@ class ReceiveSession(Session):
         self._unacknowledged = 0
         self._ack_at = NEVER
         self._keepalive_at = now + KEEPALIVE
+
+
+def _run_end(headers: bytearray, first: int, count: int) -> int:
+    """Return where the segments end that follow each other in one block, from datagram `first` of `count` on."""
+    start = first * HEADER
+    segments = headers[start + 16 : count * HEADER : HEADER]
+    expected = _SEGMENTS[segments[0] : segments[0] + len(segments)]
+    if segments != expected:
+        differ = (n for n, (found, due) in enumerate(zip(segments, expected, strict=False)) if found != due)
+        segments = segments[: next(differ, len(expected))]
+    last = start + (len(segments) - 1) * HEADER
+    if headers[last : last + 12] == headers[start : start + 12] and headers[last + 17] == headers[start + 17]:
+        return first + len(segments)
+    return first + 1

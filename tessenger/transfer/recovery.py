@@ -219,7 +219,10 @@ class Recovery:
             if not left:
                 continue
             flight.mask = left
-            if flight.sent_at + window < self._newest_sent_at or flight.sent_at + patience <= now:
+            if flight.number == self.newest:
+                # What is left of it was sent no earlier than anything that arrived: the rest may be right behind.
+                kept.append(flight)
+            elif flight.sent_at + window < self._newest_sent_at or flight.sent_at + patience <= now:
                 segments = left.bit_count()
                 self.in_flight -= segments * flight.size
                 self.lost_segments += segments

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tessenger.errors import TransferError
 from tessenger.transfer import packets
 from tessenger.transfer.blocks import CUTS
-from tessenger.transfer.congestion import QUANTUM, Congestion
+from tessenger.transfer.congestion import Congestion
 from tessenger.transfer.keys import Binding, TransferKeys
 from tessenger.transfer.packets import CONTROL_HEADER, Fin, Kind, PacketError
 from tessenger.transfer.path_mtu import PathMtu
@@ -190,9 +190,14 @@ class SendSession(Session):
     def _has_room(self) -> bool:
         return self.recovery.in_flight < self.congestion.window
 
+    @property
+    def rest(self) -> float:
+        """Acknowledgements are read together with the next train, unless that waits for them."""
+        return self.congestion.quantum if self.path is not None and self._has_room() else 0.0
+
     def _next_train(self, now: float) -> Train | None:
         """Take what was lost first, then what is left of the block under way, then the next block."""
-        quantum = max(1, int(self.congestion.pacing_rate * QUANTUM))
+        quantum = max(1, int(self.congestion.pacing_rate * self.congestion.quantum))
         repeat = self._window.take_lost(self._fitting(quantum, self._mtu.cut), self._train + 1)
         if repeat is not None:
             return self._train_of(*repeat, now)
@@ -223,7 +228,7 @@ class SendSession(Session):
         count = mask.bit_count()
         limited = not (self._window.has_lost or self._current or self._window.can_open)
         recovery.sent(slot, mask, length, now, congestion.phase, limited=limited)
-        self._next_send = max(self._next_send, now - QUANTUM) + count * length / congestion.pacing_rate
+        self._next_send = max(self._next_send, now - congestion.quantum) + count * length / congestion.pacing_rate
         return Train(self.path, slot.gather(mask), length, count)
 
     def _offer_end(self, now: float) -> None:

@@ -114,6 +114,11 @@ class Session:
         """Whether the peer has not confirmed yet that it knows how the transfer ended."""
         return not self.over and self._farewell is not None
 
+    @property
+    def rest(self) -> float:
+        """How long what arrives may wait unread, in seconds, so that more of it is read at once."""
+        return 0.0
+
     # ---- the four verbs ----
 
     def receive_datagram(self, data: Buffer, address: Address, now: float) -> None:

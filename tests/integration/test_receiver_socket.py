@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from tessenger.client.udp_reader import JOIN_AGAIN, LONE
 from tessenger.client.udp_socket import UdpSocket
 from tessenger.transfer.blocks import CUTS, HEADER, SEALED
 from tessenger.transfer.ports import Address, Batch, Buffer, Train
@@ -23,9 +24,9 @@ def _received(udp: UdpSocket, count: int) -> list[tuple[bytes, Address]]:
     """Return the next `count` datagrams, taken out of their batches."""
     found: list[tuple[bytes, Address]] = []
     while len(found) < count:
-        if not udp.has_waiting:
+        if not udp.reader.has_waiting:
             assert select.select([udp], [], [], 10)[0], f"only {len(found)} came"
-        received = udp.receive()
+        received = udp.reader.receive()
         if received is None:
             continue
         what, address = received
@@ -83,3 +84,36 @@ def test_trains(host: str, offload: bool, cut: int, gap: bool) -> None:
     assert [each for each, _ in _received(receiver, len(chosen))] == expected
     sender.close()
     receiver.close()
+
+
+def test_lone_datagrams_are_read_many_at_once() -> None:
+    """Where nothing comes joined, one call reads many; after some time joined datagrams are taken as such again."""
+    udp = UdpSocket("127.0.0.1", 0)
+    reader, sent = udp.reader, 0
+    if not udp.segments:
+        pytest.skip("the system joins nothing")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        most = 0
+        while sent < LONE + JOIN_AGAIN + 64:
+            for n in range(32):
+                one.sendto(_header(7, n) + bytes(1_452 - HEADER), ("127.0.0.1", udp.port))
+            sent += 32
+            came = 0
+            while came < 32:
+                received = reader.receive()
+                assert received is not None
+                what, _ = received
+                count = what.datagrams if isinstance(what, Batch) else len(what)
+                most, came = max(most, count), came + count
+        assert most == 32
+    sender = UdpSocket("127.0.0.1", 0)
+    buffers: list[Buffer] = []
+    for n in range(20):
+        buffers += _header(7, n), bytes(1_452 - HEADER)
+    assert sender.send(Train(("127.0.0.1", udp.port), buffers, 1_452, 20))
+    received = reader.receive()
+    assert received is not None
+    assert isinstance(received[0], Batch)
+    assert received[0].datagrams == 20
+    sender.close()
+    udp.close()

@@ -62,6 +62,17 @@ def test_nothing_is_lost_without_a_later_arrival() -> None:
     assert line.recovery.oldest() == (line.slot, 1)
 
 
+def test_rest_of_the_newest_train_is_not_lost() -> None:
+    """A train of which a part was acknowledged has time: the rest may be right behind, until a later train arrives."""
+    line = Line()
+    line.recovery.last_number += 1
+    line.recovery.sent(line.slot, 0b111, SIZE, 0.0, 2, limited=False)
+    assert line.arrive(1, 0b001, 0.05).missing == []
+    assert line.recovery.settle(5.0).missing == []
+    line.send(0.1, 3)
+    assert _lost(line.arrive(2, 0b1011, 0.15)) == 0b100
+
+
 def test_window_adapts_to_reordering() -> None:
     """A segment that comes after it was given up widens the window to what would have been enough."""
     line = Line()

@@ -588,16 +588,11 @@ def test_difference_starts_over_once() -> None:
     """A file that differs from what was sent is sent a second time, under other keys, and is right then."""
     data = _bytes(10 * BLOCK)
     ends = pair(data, UdpPath(Weather(loss=0.1)), sink=MemorySink(len(data), spoil=1))
-    # The hash covers what is read back too, so the block that is kept wrong must be one that came out of order.
-    dropped = False
 
+    # The hash covers what is read back too, so the block that is kept wrong must be one that came out of order.
     def drop(to_receiver: bool, datagram: bytes) -> bool:
-        nonlocal dropped
-        first = to_receiver and not datagram[17] & CONTROL and int.from_bytes(datagram[8:12]) == 0
-        if first and not dropped:
-            dropped = True
-            return True
-        return False
+        first = to_receiver and not datagram[17] & CONTROL and datagram[8:12] == bytes(4) and not datagram[16]
+        return first and not ends.sink.writes
 
     ends.path.drop = drop
     ends.path.keep_sent = True
