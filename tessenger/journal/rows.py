@@ -22,12 +22,14 @@ Row = tuple[Any, ...]
 COLUMNS = ("seq", "at", "kind", "session", "number", "request", "slot", "n", "user", "target", "text", "data")
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM entries"  # noqa: S608 constants only
 
-_TOGETHER = 32
-"""Rows that one statement inserts, where there are as many: it costs two thirds of as many statements."""
+TOGETHER = 32
+"""Rows that one statement inserts at most: it costs two thirds of as many statements."""
 
 _VALUES = f"({', '.join('?' * len(COLUMNS))})"
-_INSERT = f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES {_VALUES}"  # noqa: S608 constants only
-_INSERT_TOGETHER = _INSERT + f", {_VALUES}" * (_TOGETHER - 1)
+_INSERT = [
+    f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES {', '.join([_VALUES] * count)}"  # noqa: S608 constants only
+    for count in range(1, TOGETHER + 1)
+]
 
 SEQ, KIND, SESSION, REQUEST, SLOT, N, TEXT = map(
     COLUMNS.index, ("seq", "kind", "session", "request", "slot", "n", "text")
@@ -104,11 +106,10 @@ def to_rows(batch: Sequence[entries.AnyEntry]) -> list[Row]:
 
 
 def insert(db: sqlite3.Connection, new: Sequence[Row]) -> None:
-    """Add rows, within the caller's transaction."""
-    whole = len(new) - len(new) % _TOGETHER
-    for start in range(0, whole, _TOGETHER):
-        db.execute(_INSERT_TOGETHER, list(chain.from_iterable(new[start : start + _TOGETHER])))
-    db.executemany(_INSERT, new[whole:])
+    """Add rows, within the caller's transaction. Up to `TOGETHER` of them are one statement, and need none."""
+    for start in range(0, len(new), TOGETHER):
+        piece = new[start : start + TOGETHER]
+        db.execute(_INSERT[len(piece) - 1], list(chain.from_iterable(piece)))
 
 
 def from_row(row: Row) -> entries.AnyEntry:

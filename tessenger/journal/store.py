@@ -201,9 +201,12 @@ class SqliteJournal:
 
     def _transact(self, new: list[rows.Row], changing: list[AnyEntry]) -> None:
         db = self._db
-        db.execute("BEGIN IMMEDIATE")
         if self._seq - self._counters.seq >= max(COUNT_EVERY, COUNT_BATCHES * len(new)):
             self._count_now = True
+        if not self._count_now and not changing and len(new) <= rows.TOGETHER:
+            rows.insert(db, new)  # a few messages, as most batches are: a statement is a transaction of its own
+            return
+        db.execute("BEGIN IMMEDIATE")
         if self._count_now:
             self._keep_counted(db)
         rows.insert(db, new)

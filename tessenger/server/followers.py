@@ -161,6 +161,8 @@ class Followers:
         due = routing.for_workers(batch, [f.slot for f in live if f.slot], self._ledger.present)
         for_state = routing.for_state(batch)
         encoded: tuple[object, bytes] = None, b""
+        if len(batch) == 1:  # whoever is told something comes first: the sender's worker only hears that it is done
+            live.sort(key=lambda follower: follower.slot == batch[0].slot)
         for follower in live:
             follower.sent_seq = last or follower.sent_seq
             fed: Sequence[routing.Fed] = due[follower.slot] if follower.slot else for_state
