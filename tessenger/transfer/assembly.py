@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tessenger.transfer.blocks import SEALED, payload_length, segment_count
-from tessenger.transfer.packets import MAX_RECORDS, Record
+from tessenger.transfer.packets import EPOCHS, MAX_RECORDS, Record
 
 _MENTIONS = 3
 """Acknowledgements that tell of a change in a block: as many may be lost without a needless repeat."""
@@ -77,6 +77,7 @@ class Assembly:
         self._partial: dict[int, Partial] = {}
         self._mentions: dict[int, int] = {}
         self._epochs: dict[int, int] = {}
+        self._failures: dict[int, int] = {}
         self.repeats = 0
 
     def __contains__(self, block: int) -> bool:
@@ -117,14 +118,18 @@ class Assembly:
     def complete(self, block: int) -> None:
         """Forget a block that is whole and was kept elsewhere."""
         self._epochs.pop(block, None)
+        self._failures.pop(block, None)
         self._drop(block)
 
     def reject(self, block: int) -> int:
         """Forget what is there of a block that failed its authentication; return how often that has happened."""
+        self._ask_again(block)
+        self._failures[block] = self._failures.get(block, 0) + 1
+        return self._failures[block]
+
+    def _ask_again(self, block: int) -> None:
         self._drop(block)
-        epoch = self._epochs.get(block, 0) + 1
-        self._epochs[block] = epoch
-        return epoch
+        self._epochs[block] = (self._epochs.get(block, 0) + 1) % EPOCHS
 
     def _drop(self, block: int) -> None:
         self._mentions.pop(block, None)
@@ -134,7 +139,7 @@ class Assembly:
 
     def give_up_newest(self) -> None:
         """Forget the block that can wait the longest; it is asked for again."""
-        self.reject(max(self._partial))
+        self._ask_again(max(self._partial))
 
     def anew(self) -> Assembly:
         """Return one for another try at the file, and close this one."""
@@ -168,4 +173,4 @@ class Assembly:
         return found
 
     def _record(self, block: int, partial: Partial) -> Record:
-        return Record(block, partial.cut, min(self._epochs.get(block, 0), 255), partial.mask)
+        return Record(block, partial.cut, self._epochs.get(block, 0), partial.mask)

@@ -31,6 +31,8 @@ MAX_BITMAP = 512
 """Bytes of the bitmap of whole blocks in an acknowledgement."""
 MAX_RECORDS = 40
 """Records of blocks in one acknowledgement."""
+EPOCHS = 256
+"""Of two epochs of a block the one up to 127 ahead of the other is the higher one."""
 MAX_REASON = 300
 """Bytes of the reason of an ABORT."""
 
@@ -93,8 +95,8 @@ class Have(NamedTuple):
 class Record(NamedTuple):
     """What has come of one block: `mask` has bit n set for segment n of a block cut as `cut` says.
 
-    `epoch` counts how often the block was put together and failed its authentication: a record with a higher epoch than
-    before asks for the whole block again.
+    `epoch` counts, modulo `EPOCHS`, how often the receiver has forgotten the block, as it failed its authentication or
+    its room was needed: a record with a higher epoch than before asks for the whole block again.
     """
 
     block: int

@@ -18,7 +18,7 @@ from tessenger.transfer.blocks import (
     segment_count,
 )
 from tessenger.transfer.keys import Aead, Binding
-from tessenger.transfer.packets import ATTEMPT_SHIFT, DATA, SESSION, Ack, PacketError
+from tessenger.transfer.packets import ATTEMPT_SHIFT, DATA, EPOCHS, SESSION, Ack, PacketError
 from tessenger.transfer.ports import Buffer, Source
 
 MAX_SLOTS = 512
@@ -218,7 +218,7 @@ class SendWindow:
             slot = self._slots.get(block)
             if slot is None:
                 continue
-            if epoch > slot.epoch:
+            if 0 < (epoch - slot.epoch) % EPOCHS < EPOCHS // 2:
                 slot.epoch = epoch
                 slot.restart()
                 self.lose(slot, slot.full, 0.0)

@@ -64,6 +64,19 @@ def test_little_room_for_blocks(room: int) -> None:
     assert buffers.used == 0
 
 
+def test_block_without_room_for_long() -> None:
+    """A block whose room is taken away three hundred times is asked for each time, and counts as damaged never."""
+    ends = pair(_bytes(BLOCK), UdpPath(Weather(delay=0.001, rate=5e6)))
+    assembly, taken = ends.receiver._assembly, 0
+    while not ends.receiver.outcome:
+        assert ends.path.step()
+        if 0 in assembly and taken < 300:
+            assembly.give_up_newest()
+            taken += 1
+    assert taken == 300
+    _arrives(ends)
+
+
 @pytest.mark.parametrize("size", [0, 1, 100, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 10 * BLOCK + 17, 5_000_000])
 @pytest.mark.parametrize("mtu", [1_200, 1_472, 65_507])
 def test_sizes(size: int, mtu: int) -> None:
