@@ -8,6 +8,8 @@ from __future__ import annotations
 
 MOST_BYTES = 131_072
 """Bytes that may come in a rest; no more than an eighth of the kernel's buffer where that is less."""
+SHORTEST = 0.0005
+"""Seconds below which a rest saves nothing."""
 MEASURE_SECONDS = 0.005
 
 
@@ -32,7 +34,6 @@ class ReadRest:
             self._read_at = now if count <= self._most else float("-inf")
 
     def left(self, now: float, bearable: float) -> float:
-        """Return how many seconds of the rest are left, where `bearable` may pass between two reads; 0: read."""
-        if self._rate * bearable > self._most:
-            return 0.0
-        return max(0.0, self._read_at + bearable - now)
+        """Return how many seconds of the rest are left, where `bearable` may pass between two reads. 0: read."""
+        pause = min(bearable, self._most / self._rate) if self._rate else bearable
+        return max(0.0, self._read_at + pause - now) if pause >= SHORTEST else 0.0

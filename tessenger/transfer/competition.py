@@ -83,21 +83,22 @@ class QueueLoss:
         self._sent = self._lost = 0.0
         self._round_sent = self._round_lost = 0.0
 
-    def add(self, arrived: int, lost: int, *, queued: bool) -> None:
-        """Count bytes."""
-        if queued:
-            self._round_sent += arrived + lost
-            self._round_lost += lost
-        else:
-            self._sent += arrived + lost
-            self._lost += lost
+    def add(self, arrived: int, lost: int) -> None:
+        """Count bytes of this round."""
+        self._round_sent += arrived + lost
+        self._round_lost += lost
 
-    def end_round(self, packet: int) -> bool:
-        """Return whether the queue was full in the round that ends."""
-        sent, lost = self._round_sent / packet, self._round_lost / packet
+    def end_round(self, packet: int, *, queued: bool) -> bool:
+        """Return whether the queue was full in the round that ends, in all of which one stood or not."""
+        round_sent, round_lost = self._round_sent, self._round_lost
         self._round_sent = self._round_lost = 0.0
         self._sent *= self.FADE
         self._lost *= self.FADE
+        if not queued:
+            self._sent += round_sent
+            self._lost += round_lost
+            return False
+        sent, lost = round_sent / packet, round_lost / packet
         known = self._sent / packet + 1
         expected = sent * (self._lost / packet + 1) / known
         # What is expected is uncertain itself, the more so the less was sent without a queue.
@@ -116,9 +117,9 @@ class Competition:
         self._top_rtt = 0.0
         self._fallen = self._unused = 0
 
-    def acknowledged(self, arrived: int, lost: int, *, queued: bool) -> None:
-        """Count bytes that arrived or were lost, `queued` while a queue stands."""
-        self._loss.add(arrived, lost, queued=queued)
+    def acknowledged(self, arrived: int, lost: int) -> None:
+        """Count bytes that arrived or were lost."""
+        self._loss.add(arrived, lost)
 
     def end_round(self, rtt: float, empty_rtt: float, threshold: float, rate: float, packet: int, now: float) -> None:
         """Judge a round trip: its shortest `rtt`, that of the path without a queue, and the delivery `rate`.
@@ -126,10 +127,10 @@ class Competition:
         A queue stands where the two differ by more than `threshold`.
         """
         self._round += 1
-        full = self._loss.end_round(packet)
+        queue = rtt - empty_rtt
+        full = self._loss.end_round(packet, queued=NEVER > queue > threshold)
         if rtt == NEVER:
             return
-        queue = rtt - empty_rtt
         since = self._round - self._shrunk_in
         if (full and since > 1) or (since > 2 * FALLEN_ROUNDS and self._queue_fell(rtt, empty_rtt, threshold)):
             self._give_way(rate * rtt, packet, now)

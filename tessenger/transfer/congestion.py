@@ -165,7 +165,7 @@ class Congestion:
             self._round_arrived += arrived
             self._round_lost += lost
             if self._started and self._round > self._settled_at:
-                self._competition.acknowledged(arrived, lost, queued=queued)
+                self._competition.acknowledged(arrived, lost)
         competing = self._competition.window
         if competing is not None and in_flight > competing.size / 2:
             competing.grow(sum(sample.arrived.values()), self._current_rtt, now)
@@ -183,8 +183,8 @@ class Congestion:
             self._control(now)
 
     def _evened(self, rate: float, now: float) -> float:
-        """Return the mean of the last eighth of a round trip, as the highest of many uneven samples is too high."""
-        weight = min(1.0, (now - self._even_at) / (self._rtt / 8)) if self._started else 1.0
+        """Return the mean of the last sixteenth of a round trip, as the highest of many uneven samples is too high."""
+        weight = min(1.0, (now - self._even_at) / (self._rtt / 16)) if self._started else 1.0
         self._even_rate += (rate - self._even_rate) * weight
         self._even_at = now
         return self._even_rate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tessenger.client.read_rest import ReadRest
+from tessenger.client.read_rest import MOST_BYTES, ReadRest
 
 BEARABLE = 0.001
 BUFFER = 8_000_000
@@ -41,6 +41,11 @@ def test_no_rest_when_much_comes(rate: float, buffer: int) -> None:
     for n in range(1, 20):
         rest.read(1_200, 1.0 + n / 1_000)
     assert rest.left(1.019, BEARABLE) == pytest.approx(0.001)
+
+
+def test_rest_is_shorter_where_more_comes() -> None:
+    """A rest ends before more has come than one read should bring."""
+    assert _after(100e6).left(1.0, 0.003) == pytest.approx(MOST_BYTES / 100e6)
 
 
 def test_no_rest_after_a_full_read() -> None:

@@ -43,8 +43,8 @@ def test_random_loss_is_no_full_queue() -> None:
     alarms = 0
     for n in range(20_000):
         lost = sum(chance.random() < 0.01 for _ in range(100))
-        loss.add((100 - lost) * PACKET, lost * PACKET, queued=n % 2 == 1)
-        alarms += loss.end_round(PACKET)
+        loss.add((100 - lost) * PACKET, lost * PACKET)
+        alarms += loss.end_round(PACKET, queued=n % 2 == 1)
     assert alarms <= 20
 
 
@@ -52,10 +52,21 @@ def test_one_loss_in_a_queue_counts_on_a_clean_path() -> None:
     """Where nothing was ever lost without a queue, a single loss with one says that it is full."""
     loss = QueueLoss()
     for _ in range(100):
-        loss.add(100 * PACKET, 0, queued=False)
-        assert not loss.end_round(PACKET)
-    loss.add(99 * PACKET, PACKET, queued=True)
-    assert loss.end_round(PACKET)
+        loss.add(100 * PACKET, 0)
+        assert not loss.end_round(PACKET, queued=False)
+    loss.add(99 * PACKET, PACKET)
+    assert loss.end_round(PACKET, queued=True)
+
+
+def test_a_round_counts_as_a_whole() -> None:
+    """Losses that are found while a queue shows are weighed against all that their round has sent."""
+    loss = QueueLoss()
+    for _ in range(100):
+        loss.add(990 * PACKET, 10 * PACKET)
+        loss.end_round(PACKET, queued=False)
+    loss.add(990 * PACKET, 5 * PACKET)
+    loss.add(0, 4 * PACKET)
+    assert not loss.end_round(PACKET, queued=True)
 
 
 class _Rounds:
@@ -70,7 +81,7 @@ class _Rounds:
         """Go on."""
         for _ in range(rounds):
             self.now += RTT
-            self.competition.acknowledged((100 - lost) * PACKET, lost * PACKET, queued=queue > 0)
+            self.competition.acknowledged((100 - lost) * PACKET, lost * PACKET)
             self.competition.end_round(RTT + queue, RTT, 0.003, 100 * PACKET / RTT, PACKET, self.now)
 
     @property
