@@ -48,6 +48,9 @@ OFFER_SECONDS = 300.0
 AT_ONCE = 8
 """Files of one's own that are offered or on their way at a time; those behind them in the same command wait."""
 
+CANCELLED = "cancelled"
+"""The reason that a UDP process is given, and gives, where there is no other."""
+
 KEPT = 20
 """How many ended transfers /transfers still shows."""
 
@@ -143,7 +146,7 @@ class Transfers:
         if t is None or t.ended:
             return [Show(f"There is no transfer {number} to cancel. /transfers shows them.")]
         self._end(t, "cancelled")
-        return [*self._give_up(t, f"{self._user} has cancelled it"), Show(f"{t.name} has been cancelled.")]
+        return [*self._give_up(t, CANCELLED), Show(f"{t.name} has been cancelled.")]
 
     def leave(self) -> Effects:
         """Give everything up that is still open: the person leaves."""
@@ -284,7 +287,7 @@ class Transfers:
 
     def _give_up(self, t: Transfer, reason: str, *, keep: bool = False) -> Effects:
         """Tell both the UDP process and the other side, as far as they know of it."""
-        short = reason[:255]
+        short = "" if reason == CANCELLED else reason[:255]  # what it is called says it already
         if not t.outgoing and t.state is State.OFFERED:
             return [Ask(t.id, Reject(0, t.peer, t.id, short))]
         tell: Effects = [Tell(Abort(t.id, reason, keep))]

@@ -94,7 +94,8 @@ class ArrivingFile:
         *folders, self.name = clean_path(name)
         self._directory = Path(directory).absolute().joinpath(*folders)
         self._size = size
-        self._bitmap = bytearray(-(-block_count(size) // 8))
+        self._bitmap_bytes = -(-block_count(size) // 8)
+        self._bitmap = bytearray()  # of its length only once there is room for the file
         self._unwritten = -1
         self._folder = _open_folder(Path(directory).absolute(), folders)
         self._fd = self._map = -1
@@ -119,6 +120,7 @@ class ArrivingFile:
             try:
                 if not self._take_up():
                     self._check_room(self._size)
+                    self._bitmap = bytearray(self._bitmap_bytes)
                     self._fd = self._create(self._part)
                     fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     self._map = self._create(self._part + ".bitmap")
@@ -143,7 +145,8 @@ class ArrivingFile:
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         there = os.fstat(self._fd)
         self._check_room(self._size - min(self._size, there.st_blocks * 512))
-        told = os.pread(self._map, len(self._bitmap), 0)
+        self._bitmap = bytearray(self._bitmap_bytes)
+        told = os.pread(self._map, self._bitmap_bytes, 0)
         self._bitmap[: len(told)] = told
         return True
 

@@ -146,6 +146,40 @@ def test_a_killed_udp_process_is_started_again(server: FakeServer, whole: PtyTer
     assert whole.wait() == 0
 
 
+def _holds(pid: int, secret: bytes) -> bool:
+    """Tell whether a secret is anywhere in what a process can write to, or in its environment."""
+    if secret in Path(f"/proc/{pid}/environ").read_bytes():
+        return True
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            area, rights, *_ = line.split()
+            if rights.startswith("rw") and not line.endswith("[vvar]"):
+                start, end = (int(each, 16) for each in area.split("-"))
+                if secret in os.pread(memory.fileno(), end - start, start):
+                    return True
+    return False
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs Linux to look into a process")  # noqa: PTH110
+def test_the_udp_process_knows_no_secret(server: FakeServer, tmp_path: Path) -> None:
+    """Neither the password nor the session's token is in it, even when it was started after the sign-in."""
+    server.password = "correct horse battery staple"
+    secrets = [server.password.encode(), b"token-aaa"]
+    person = Person(
+        server.port, tmp_path, "--no-tls", "--user", "aaa", command=CLIENT,
+        env={"TESSENGER_PASSWORD": server.password},
+    )  # fmt: skip
+    with person.terminal as terminal:
+        terminal.until_line(">")
+        assert terminal.child.pid is not None
+        assert _holds(terminal.child.pid, secrets[1]), "the token could not be found even where it is"
+        first = udp_process(terminal)
+        assert [secret for secret in secrets if _holds(first, secret)] == []
+        os.kill(first, signal.SIGKILL)
+        until(lambda: udp_process(terminal) not in (0, first), "no other UDP process was started")
+        assert [secret for secret in secrets if _holds(udp_process(terminal), secret)] == []
+
+
 @pytest.mark.parametrize("ending", [CTRL_D, CTRL_C + CTRL_C, "/logout" + ENTER])
 def test_the_terminal_is_given_back(terminal: PtyTerminal, ending: str) -> None:
     """After each way to leave it is as it was."""

@@ -9,17 +9,31 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tessenger.client.receiver_messages import Abort, Failed, Opened, OpenFile, Progress, Ready, ReceiveFile, SendFile
+from tessenger.client.receiver_messages import (
+    Abort,
+    Done,
+    Failed,
+    Opened,
+    OpenFile,
+    Progress,
+    Ready,
+    ReceiveFile,
+    SendFile,
+)
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.receiver_process import ReceiverProcess
 from tessenger.errors import TransferError
 from tessenger.transfer.file_names import file_id
-from tests.support.udp_process import LOOPBACK, hand_over, names, offer, running, together, write
+from tests.support.udp_process import LOOPBACK, Client, check_same, hand_over, names, offer, running, together, write
+
+FLOOD = 48_000
+"""Datagrams: 58 MB of them."""
 
 
 @together
@@ -164,9 +178,48 @@ async def test_offer_larger_than_the_disk(tmp_path: Path) -> None:
         async with running(tmp_path / "a") as sender:
             sender.process.send(OpenFile("0" * 15 + "1", str(write(tmp_path / "x.mp4", 1))))
             key = (await sender.hears("0" * 15 + "1", Opened)).key
+        for size, reason in ((2 * 10**14, "not enough room on the disk"), (10**18, "cannot be sent")):
+            transfer, before = secrets.token_hex(8), _memory(receiver)
+            receiver.process.send(ReceiveFile(transfer, "aaa", "bbb", "x.mp4", size, key, LOOPBACK, 9))
+            assert reason in (await receiver.hears(transfer, Failed)).reason
+            assert _memory(receiver) - before < 8_000_000
+        assert names(tmp_path / "b") == []
+
+
+def _memory(client: Client) -> int:
+    """Return how many bytes of memory a UDP process has at the moment."""
+    resident = Path(f"/proc/{client.process.pid}/statm").read_text().split()[1]
+    return int(resident) * os.sysconf("SC_PAGE_SIZE")
+
+
+@together
+async def test_flood(tmp_path: Path) -> None:
+    """Strangers who flood the port, some with the session's id, are not answered, and nothing of theirs is kept."""
+    async with running(tmp_path / "a") as sender, running(tmp_path / "b") as receiver:
+        path = write(tmp_path / "x.mp4", 1_000_000)
         transfer = secrets.token_hex(8)
-        receiver.process.send(ReceiveFile(transfer, "aaa", "bbb", "x.mp4", 10**14, key, LOOPBACK, 9))
-        assert "not enough room on the disk" in (await receiver.hears(transfer, Failed)).reason
+        sender.process.send(OpenFile(transfer, str(path)))
+        opened = await sender.hears(transfer, Opened)
+        receiver.process.send(
+            ReceiveFile(transfer, "aaa", "bbb", "x.mp4", opened.size, opened.key, LOOPBACK, sender.process.port)
+        )
+        ready = await receiver.hears(transfer, Ready)
+        before = _memory(receiver)
+        with ExitStack() as sockets:
+            strangers = [sockets.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(8)]
+            for n in range(FLOOD):
+                session = bytes.fromhex(transfer) if n % 3 else os.urandom(8)
+                flags = (0, 2, 0x80)[n % 3 if n % 2 else 0]
+                header = session + n.to_bytes(4) + n.to_bytes(4) + bytes([n % 40, flags])
+                strangers[n % 8].sendto(header + bytes(1_182), (LOOPBACK, receiver.process.port))
+            sender.process.send(SendFile(transfer, "aaa", "bbb", ready.key, LOOPBACK, receiver.process.port))
+            done = await receiver.hears(transfer, Done)
+            assert _memory(receiver) - before < FLOOD * 1_200 / 2
+            for stranger in strangers:
+                stranger.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    stranger.recv(1)
+        check_same(path, Path(done.path))
 
 
 @together

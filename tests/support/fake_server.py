@@ -1,7 +1,7 @@
 """A scripted server that speaks the wire, for tests of the client alone.
 
-It answers requests plausibly (anyone whose password is "123" may sign in), records every request, and does on demand
-what a test needs: push an event, answer otherwise, drop a connection. It runs in a thread of the test.
+It answers requests plausibly (anyone whose password is `password`, "123", may sign in), records every request, and
+does on demand what a test needs: push an event, answer otherwise, drop a connection. It runs in a thread of the test.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class FakeServer:
 
     def __init__(self, *, greeting: bytes = b"", port: int = 0) -> None:
         self.script: dict[type[Request], Callable[[AnyRequest], list[Answer]]] = {}
+        self.password = "123"
         self.limits = Limits(line_bytes=65_536, text_bytes=49_152, group_members=1_000)
         self.groups: list[str] = ["g"]
         self.logins: list[Login] = []
@@ -190,7 +191,7 @@ class FakeServer:
         return answers
 
     def _sign_in(self, login: Login) -> list[Answer]:
-        if login.password != "123":
+        if login.password != self.password:
             return [Denied(login.id, "invalid_password", "Invalid password. Please try again.")]
         return [Welcome(login.id, login.user, f"token-{login.user}", self._seq, self.limits)]
 

@@ -220,8 +220,9 @@ def test_a_running_transfer_does_not_expire() -> None:
 def test_cancelling() -> None:
     """Either side, by number; the other side is told in one way that fits where it is."""
     mine = sending()
-    assert mine.cancel(1)[-2:] == [
-        Ask(ID, Cancel(0, "bbb", ID, "aaa has cancelled it")),
+    assert mine.cancel(1) == [
+        Tell(Abort(ID, "cancelled")),
+        Ask(ID, Cancel(0, "bbb", ID)),
         Show("a.mp4 has been cancelled."),
     ]
     assert shown(mine.cancel(1)) == ["There is no transfer 1 to cancel. /transfers shows them."]
