@@ -28,6 +28,7 @@ from tessenger.client.receiver_messages import (
     SendFile,
 )
 from tessenger.client.transfer import State, Transfer, because, percent
+from tessenger.client.transfer_list import TransferList
 from tessenger.wire.messages import (
     Accept,
     Accepted,
@@ -50,9 +51,6 @@ AT_ONCE = 8
 
 CANCELLED = "cancelled"
 """The reason that a UDP process is given, and gives, where there is no other."""
-
-KEPT = 20
-"""How many ended transfers /transfers still shows."""
 
 
 class Ask(Struct, frozen=True):
@@ -95,12 +93,11 @@ class Transfers:
         self._user = user
         self._auto_accept_below = auto_accept_below
         self._asks = asks
-        self._all: dict[str, Transfer] = {}
-        self._numbers = 0
+        self._all = TransferList()
         self._waiting: deque[tuple[str, str, str, str]] = deque()  # transfer, peer, path, name
 
     def __iter__(self) -> Iterator[Transfer]:
-        return iter(self._all.values())
+        return iter(self._all)
 
     @property
     def uploading(self) -> bool:
@@ -120,32 +117,32 @@ class Transfers:
         open_now = sum(t.outgoing and not t.ended for t in self)
         while self._waiting and open_now < AT_ONCE:
             transfer, peer, path, name = self._waiting.popleft()
-            self._new(transfer, peer, clean_line(name), outgoing=True, state=State.OPENING, since=now)
+            self._all.new(transfer, peer, clean_line(name), outgoing=True, state=State.OPENING, since=now)
             effects.append(Tell(OpenFile(transfer, path, name if "/" in name else "")))
             open_now += 1
         return effects
 
     def accept(self, number: int) -> Effects:
         """Take an offer."""
-        t = self._numbered(number)
+        t = self._all.numbered(number)
         if t is None or t.outgoing or t.state is not State.OFFERED:
             return [Show(_no_offer(number))]
         return self._take(t)
 
     def reject(self, number: int) -> Effects:
         """Refuse an offer."""
-        t = self._numbered(number)
+        t = self._all.numbered(number)
         if t is None or t.outgoing or t.state is not State.OFFERED:
             return [Show(_no_offer(number))]
-        self._end(t, "refused")
+        self._all.end(t, "refused")
         return [Ask(t.id, Reject(0, t.peer, t.id)), Show(f"You have refused {t.name} from {t.peer}.")]
 
     def cancel(self, number: int) -> Effects:
         """Give a transfer up."""
-        t = self._numbered(number)
+        t = self._all.numbered(number)
         if t is None or t.ended:
             return [Show(f"There is no transfer {number} to cancel. /transfers shows them.")]
-        self._end(t, "cancelled")
+        self._all.end(t, "cancelled")
         return [*self._give_up(t, CANCELLED), Show(f"{t.name} has been cancelled.")]
 
     def leave(self) -> Effects:
@@ -153,7 +150,7 @@ class Transfers:
         effects: Effects = []
         self._waiting.clear()
         for t in [t for t in self if not t.ended]:
-            self._end(t, "you have left")
+            self._all.end(t, "you have left")
             effects += self._give_up(t, f"{self._user} has left", keep=True)
         return effects
 
@@ -169,11 +166,11 @@ class Transfers:
         if isinstance(event, Accepted):
             if not t.outgoing or t.state is not State.OFFERED:
                 return []
-            self._put(replace(t, state=State.ACCEPTED, since=now))
+            self._all.put(replace(t, state=State.ACCEPTED, since=now))
             begin: Effects = [Tell(SendFile(t.id, self._user, t.peer, event.key, event.host, event.port))]
             return begin if self._asks else [*begin, Note(f"Sending {t.name} ({render.size(t.size)}) to {t.peer}.")]
         reason = clean_line(event.reason)
-        self._end(t, reason or ("refused" if isinstance(event, Rejected) else "cancelled"))
+        self._all.end(t, reason or ("refused" if isinstance(event, Rejected) else "cancelled"))
         what = f"{t.peer} has {'refused' if isinstance(event, Rejected) else 'cancelled'} {t.name}"
         # Whether it can be resumed, the other side's UDP process says; if it cannot, it may be resumed.
         return [Tell(Abort(t.id, reason or "cancelled by the other side", keep=True)), Show(because(what, reason))]
@@ -186,7 +183,7 @@ class Transfers:
         text = render.error(answer)
         if t.ended:
             return []  # the other side is gone as well, or knows already
-        self._end(t, text)
+        self._all.end(t, text)
         return [Tell(Abort(t.id, text)), Show(text)]
 
     # ---- the UDP process ----
@@ -198,15 +195,15 @@ class Transfers:
             return []
         match report:
             case Opened(name=name, size=size, key=key):
-                self._put(replace(t, state=State.OFFERED, name=clean_line(name), size=size, since=now))
+                self._all.put(replace(t, state=State.OFFERED, name=clean_line(name), size=size, since=now))
                 return [Ask(t.id, P2PVideo(0, t.peer, t.id, name, size, key))]
             case Ready(key=key):
-                self._put(replace(t, state=State.ACCEPTED, since=now))
+                self._all.put(replace(t, state=State.ACCEPTED, since=now))
                 return [Ask(t.id, Accept(0, t.peer, t.id, key))]
             case Progress(done=done, rate=rate, stalled=stalled):
                 state = State.STALLED if stalled else State.RUNNING
                 moved = replace(t, state=state, done=done, rate=rate)
-                self._put(moved)
+                self._all.put(moved)
                 if not self._asks and percent(moved) // 10 > percent(t) // 10 and moved.done < t.size:
                     return [Note(f"{t.name}: {percent(moved)} %, {render.size(rate)}/s")]
             case Resumed(done=done):
@@ -230,12 +227,12 @@ class Transfers:
         effects: Effects = []
         for t in [t for t in self if t.state is State.OFFERED and now - t.since >= OFFER_SECONDS]:
             if t.outgoing:
-                self._end(t, "no answer")
+                self._all.end(t, "no answer")
                 late = f"within {OFFER_SECONDS:g} seconds"
                 effects += self._give_up(t, f"nobody answered {late}")
                 effects.append(Show(f"{t.peer} did not answer {late}: {t.name} was not sent."))
             elif now - t.since >= OFFER_SECONDS + 10:
-                self._end(t, "the offer is too old")
+                self._all.end(t, "the offer is too old")
         return effects
 
     # ---- steps ----
@@ -244,7 +241,7 @@ class Transfers:
         if event.transfer in self._all:
             return []
         peer, name, size = clean_line(event.sender), clean_line(event.name), event.size
-        t = self._new(
+        t = self._all.new(
             event.transfer, peer, name, outgoing=False, state=State.OFFERED, since=now, size=size, offer=event
         )
         what = f"{name} ({render.size(size)})"
@@ -253,14 +250,14 @@ class Transfers:
             return [Note(f"Receiving {what} from {peer}."), *self._take(t)]
         if self._asks:
             return [Show(f"{peer} offers {what}: /accept {t.number} or /reject {t.number}")]
-        self._end(t, "refused")
+        self._all.end(t, "refused")
         reason = f"only files up to {render.size(limit)} are taken without asking" if limit else "nobody can be asked"
         return [Ask(t.id, Reject(0, peer, t.id, reason)), Note(f"Refused {what} from {peer}: {reason}.")]
 
     def _take(self, t: Transfer) -> Effects:
         offer = t.offer
         assert offer is not None, "only offers of others can be taken"
-        self._put(replace(t, state=State.PREPARING))
+        self._all.put(replace(t, state=State.PREPARING))
         return [
             Tell(
                 ReceiveFile(
@@ -271,8 +268,7 @@ class Transfers:
         ]  # fmt: skip
 
     def _done(self, t: Transfer, report: Done) -> Effects:
-        self._put(replace(t, state=State.DONE, size=report.size, done=report.size, code=report.code))
-        self._forget_old()
+        self._all.put(replace(t, state=State.DONE, size=report.size, done=report.size, code=report.code))
         speed = f"{render.size(report.size)} in {report.seconds:.1f} s"
         code = f", code {report.code}" if report.code else ""
         if t.outgoing:
@@ -280,7 +276,7 @@ class Transfers:
         return [Show(f"Received {t.name} from {t.peer}"), Note(f"Saved as {clean_line(report.path)}: {speed}{code}")]
 
     def _failed(self, t: Transfer, reason: str) -> Effects:
-        self._end(t, reason)
+        self._all.end(t, reason)
         told = [] if t.state is State.OPENING else self._give_up(t, reason)
         sent, received = f"{t.name} could not be sent to {t.peer}", f"{t.name} from {t.peer} could not be received"
         return [*told, Show(because(sent if t.outgoing else received, reason))]
@@ -292,30 +288,6 @@ class Transfers:
             return [Ask(t.id, Reject(0, t.peer, t.id, short))]
         tell: Effects = [Tell(Abort(t.id, reason, keep))]
         return tell if t.state is State.OPENING else [*tell, Ask(t.id, Cancel(0, t.peer, t.id, short))]
-
-    def _new(
-        self, transfer: str, peer: str, name: str, *, outgoing: bool, state: State, since: float, size: int = 0,
-        offer: Offer | None = None,
-    ) -> Transfer:  # fmt: skip
-        self._numbers += 1
-        t = Transfer(transfer, self._numbers, peer, name, outgoing, state, since, size=size, offer=offer)
-        self._put(t)
-        return t
-
-    def _put(self, t: Transfer) -> None:
-        self._all[t.id] = t
-
-    def _end(self, t: Transfer, reason: str) -> None:
-        self._put(replace(t, state=State.FAILED, reason=reason))
-        self._forget_old()
-
-    def _forget_old(self) -> None:
-        ended = [t.id for t in self if t.ended]
-        for transfer in ended[: max(0, len(ended) - KEPT)]:
-            del self._all[transfer]
-
-    def _numbered(self, number: int) -> Transfer | None:
-        return next((t for t in self if t.number == number), None)
 
 
 def _resumed(t: Transfer, done: int) -> str:

@@ -24,13 +24,14 @@ from tessenger.client.receiver_messages import (
 )
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.reported_transfer import Transfer
+from tessenger.client.source_file import SourceFile
 from tessenger.client.udp_socket import UdpSocket
 from tessenger.errors import TransferError
 from tessenger.transfer.assembly import BlockBuffers
 from tessenger.transfer.blocks import block_count
 from tessenger.transfer.file_names import file_id
 from tessenger.transfer.keys import Binding, Cipher, TransferKeys, derive, public_text
-from tessenger.transfer.paths import ArrivingFile, SourceFile, remove_old_parts
+from tessenger.transfer.paths import ArrivingFile, remove_old_parts
 from tessenger.transfer.ports import Address
 from tessenger.transfer.receiver import ReceiveSession
 from tessenger.transfer.sender import SendSession

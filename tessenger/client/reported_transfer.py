@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tessenger.client.receiver_messages import Progress, Resumed
-from tessenger.transfer.paths import SourceFile
+from tessenger.client.source_file import SourceFile
 from tessenger.transfer.session import Session
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections import deque
 from enum import IntEnum
 
+from tessenger.transfer.bandwidth import HighestRate
 from tessenger.transfer.blocks import CUTS
 from tessenger.transfer.competition import Competition
 from tessenger.transfer.recovery import Sample
@@ -29,10 +30,6 @@ QUEUED_WINDOW, QUEUED_GAIN = 1.75, 2.29
 """The same once a queue shows, so that it does not become longer than a round trip."""
 CYCLE = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 GENTLE_PROBE = 0.05
-BANDWIDTH_ROUNDS = 10
-BANDWIDTH_SECONDS = 0.3
-"""A rate is remembered for ten rounds and for this long: on a fast machine ten rounds are less than the time that
-the other process may wait for a processor."""
 QUANTUM, LONGEST_QUANTUM = 0.001, 0.003
 """Seconds of sending that make a train; also what timers and acknowledgements are late by. The longer one where the
 round trip is 16 times as long: a train costs the same processor time, whatever is in it."""
@@ -88,7 +85,7 @@ class Congestion:
         self._rtt = rtt
         self._started = False  # startup is over
         self._draining = False
-        self._rates: deque[tuple[int, float, float]] = deque()  # round, rate, time
+        self._rates = HighestRate(now)
         self._round = 0
         self._round_end = 0
         self._best = 0.0
@@ -105,7 +102,6 @@ class Congestion:
         self._lowest_rtt = NEVER  # of this cycle
         self._round_rtt = self._last_round_rtt = NEVER
         self._latest_rtts: deque[float] = deque(maxlen=5)
-        self._even_rate, self._even_at = 0.0, now
         self._probe = CYCLE[0] - 1
         self._hold = 1.0
         self.datagram = 1_200
@@ -116,7 +112,7 @@ class Congestion:
     @property
     def bandwidth(self) -> float:
         """The highest delivery rate of the last rounds, in bytes a second."""
-        return self._rates[0][1] if self._rates else 0.0
+        return self._rates.highest
 
     @property
     def phase(self) -> Phase:
@@ -170,36 +166,17 @@ class Congestion:
         if competing is not None and in_flight > competing.size / 2:
             competing.grow(sum(sample.arrived.values()), self._current_rtt, now)
         if min_rtt < NEVER:
-            if min_rtt <= self._min_rtt or not self._rates:
+            if min_rtt <= self._min_rtt or not self.bandwidth:
                 self._min_rtt_at = now
             self._rtt = self._min_rtt = min_rtt
         if sample.delivered_before >= self._round_end:
             self._round_end = delivered
             self._end_round(now)
         if sample.rate and (not sample.limited or sample.rate > self.bandwidth):
-            self._add_rate(self._evened(sample.rate, now), now)
-        if self._rates:
+            self._rates.add(sample.rate, self._round, now, even_out=self._rtt / 16 if self._started else 0.0)
+        if self.bandwidth:
             self._advance(in_flight, now)
             self._control(now)
-
-    def _evened(self, rate: float, now: float) -> float:
-        """Return the mean of the last sixteenth of a round trip, as the highest of many uneven samples is too high."""
-        weight = min(1.0, (now - self._even_at) / (self._rtt / 16)) if self._started else 1.0
-        self._even_rate += (rate - self._even_rate) * weight
-        self._even_at = now
-        return self._even_rate
-
-    def _add_rate(self, rate: float, now: float) -> None:
-        rates = self._rates
-        while rates and rates[-1][1] <= rate:
-            rates.pop()
-        rates.append((self._round, rate, now))
-        self._forget_rates(now)
-
-    def _forget_rates(self, now: float) -> None:
-        rates = self._rates
-        while len(rates) > 1 and rates[0][0] < self._round - BANDWIDTH_ROUNDS and rates[0][2] < now - BANDWIDTH_SECONDS:
-            rates.popleft()
 
     def _end_round(self, now: float) -> None:
         self._round += 1
@@ -213,7 +190,7 @@ class Congestion:
         self._round_arrived = self._round_lost = 0
         for share in self._shares.values():
             share.fade()
-        self._forget_rates(now)
+        self._rates.forget(self._round, now)
         if self._started or self._draining:
             return
         if self.bandwidth > 1.25 * self._best:

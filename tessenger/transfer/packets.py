@@ -143,6 +143,7 @@ _ATTEMPT = struct.Struct("!B")
 _LENGTH = struct.Struct("!H")
 
 NO_ECHO = bytes(8)
+_SEGMENTS = bytes(range(256))
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -265,6 +266,20 @@ def session_of(datagram: bytes | bytearray | memoryview) -> int:
         return -1
     session: int = SESSION.unpack_from(datagram)[0]
     return session
+
+
+def run_end(headers: bytearray, first: int, count: int) -> int:
+    """Return where the segments end that follow each other in one block, from datagram `first` of `count` on."""
+    start = first * DATA.size
+    segments = headers[start + 16 : count * DATA.size : DATA.size]
+    expected = _SEGMENTS[segments[0] : segments[0] + len(segments)]
+    if segments != expected:
+        differ = (n for n, (found, due) in enumerate(zip(segments, expected, strict=False)) if found != due)
+        segments = segments[: next(differ, len(expected))]
+    last = start + (len(segments) - 1) * DATA.size
+    if headers[last : last + 12] == headers[start : start + 12] and headers[last + 17] == headers[start + 17]:
+        return first + len(segments)
+    return first + 1
 
 
 def _unpack(layout: struct.Struct, body: bytes) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Where files come from and where they land: the only place in which a peer's name reaches the disk.
+"""Where files land: the only place in which a peer's name reaches the disk.
 
 Not pure: it reads and writes files, in the client's UDP process. A file that arrives is `NAME.ID.part` first, with the
 bitmap of the blocks that it has beside it (`NAME.ID.part.bitmap`, block n being bit n % 8 of byte n // 8), and gets its
@@ -28,59 +28,6 @@ _PARTS = 10
 _AHEAD_BYTES = 512
 """Of the bitmap: how far behind the first missing block there may be others."""
 _PART = re.compile(r".*\.[0-9a-f]{16}(-\d)?\.part", re.DOTALL)
-
-
-class SourceFile:
-    """A file that is sent. Raises `TransferError` where `path` cannot be."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.name = os.fsencode(Path(path).name or path).decode(errors="replace")
-        try:
-            # Without O_NONBLOCK, opening a named pipe would wait for its writer.
-            self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            raise TransferError(f"{self.name}: {_why_not_read(error)}") from error
-        self._opened = os.fstat(self._fd)
-        if not stat.S_ISREG(self._opened.st_mode):
-            os.close(self._fd)
-            kind = "is a directory" if stat.S_ISDIR(self._opened.st_mode) else "is not a regular file"
-            raise TransferError(f"{self.name}: {kind}")
-        self.size = self._opened.st_size
-
-    def read_block(self, index: int, into: memoryview) -> None:
-        """Fill `into` with the bytes of block `index`; a file that has become shorter is a `TransferError`."""
-        done = 0
-        while done < len(into):
-            try:
-                count = os.preadv(self._fd, [into[done:]], index * BLOCK + done)
-            except OSError as error:
-                raise TransferError(f"{self.name}: {_why_not_read(error)}") from error
-            if not count:
-                raise TransferError(f"{self.name} became shorter while it was sent")
-            done += count
-
-    def check_unchanged(self) -> None:
-        """Raise `TransferError` if the file was changed or deleted since it was opened."""
-        now = os.fstat(self._fd)
-        if not now.st_nlink:
-            raise TransferError(f"{self.name} was deleted while it was sent")
-        if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
-            raise TransferError(f"{self.name} was changed while it was sent")
-
-    def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._fd)
-
-
-def _why_not_read(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "no such file"
-    if isinstance(error, PermissionError):
-        return "no permission to read it"
-    if isinstance(error, NotADirectoryError):
-        return "no such file, a part of its path is no directory"
-    return f"cannot be read: {os.strerror(error.errno or 0)}"
 
 
 class ArrivingFile:

@@ -7,6 +7,7 @@ from cryptography.exceptions import InvalidTag
 
 from tessenger.errors import TransferError
 from tessenger.transfer import packets
+from tessenger.transfer.ack_schedule import ACK_DELAY, AckSchedule
 from tessenger.transfer.assembly import Assembly, BlockBuffers
 from tessenger.transfer.blocks import BLOCK, CUTS, HEADER, TAG, block_count, block_length, segment_count
 from tessenger.transfer.keys import Aead, Binding, Cipher, TransferKeys
@@ -24,16 +25,12 @@ from tessenger.transfer.packets import (
 from tessenger.transfer.ports import Address, Batch, Buffer, Sink, Train
 from tessenger.transfer.session import NEVER, WINDOW, Peer, Session, Settings
 
-ACK_BYTES = 262_144
-"""Bytes after which an acknowledgement is due; less where the kernel's buffer is so small that it would overflow."""
-ACK_DELAY = 0.001
-KEEPALIVE = 0.2
-"""Seconds after which an acknowledgement is repeated: it carries our address, and what was lost of earlier ones."""
+REPEAT_EVERY = 0.2
+"""Seconds between two of the same words that wait for an answer."""
 HASH_AT_ONCE = 64
 """Blocks that are read back and hashed in one go once a gap before them has closed."""
 MAX_REJECTS = 20
 """Times that one block may fail its authentication before the transfer is given up."""
-_SEGMENTS = bytes(range(256))
 
 
 class ReceiveSession(Session):
@@ -50,10 +47,7 @@ class ReceiveSession(Session):
         self._aead: Aead | None = None
         self._cipher = Cipher.AES_256_GCM
         self._plain = memoryview(bytearray(BLOCK))
-        self._ack_bytes = min(ACK_BYTES, settings.receive_buffer // 5)
-        self._ack_at = NEVER
-        self._keepalive_at = now + KEEPALIVE
-        self._unacknowledged = 0
+        self._acks = AckSchedule(settings.receive_buffer, now)
         self._again_at = NEVER
         self._assembly = Assembly(buffers or BlockBuffers())
         self._begin(0)
@@ -93,7 +87,7 @@ class ReceiveSession(Session):
         self._progressed(now)
         if same:
             self.resumed_from = self.done
-            self._ack_at = now
+            self._acks.at_once(now)
             return
         try:
             self._sink.start_over()
@@ -111,8 +105,7 @@ class ReceiveSession(Session):
         self._hashed = 0
         self._hasher = blake3()
         self._fin: Fin | None = None
-        self._train = 0
-        self._train_at = 0.0
+        self._acks.begin()
         self.done = 0
 
     # ---- data ----
@@ -125,7 +118,7 @@ class ReceiveSession(Session):
         headers, payload, count, step = batch
         first = 0
         while first < count:
-            after = _run_end(headers, first, count)
+            after = packets.run_end(headers, first, count)
             _, block, _, segment, flags = DATA.unpack_from(headers, first * HEADER)
             train = DATA.unpack_from(headers, (after - 1) * HEADER)[2]
             self._take(block, train, segment, after - first, flags, payload[first * step : after * step], now)
@@ -149,13 +142,7 @@ class ReceiveSession(Session):
             return
         if self._again_at != NEVER:
             self._again_at = NEVER
-        if train >= self._train or not self._unacknowledged:
-            self._train, self._train_at = train, now
-        self._unacknowledged += len(payload)
-        if self._unacknowledged >= self._ack_bytes:
-            self._ack_at = now
-        elif self._ack_at == NEVER:
-            self._ack_at = now + ACK_DELAY
+        self._acks.arrived(train, len(payload), now)
         ahead = block - self._cumulative
         if ahead < 0 or self._ahead >> ahead & 1:
             self._assembly.repeats += count
@@ -184,7 +171,7 @@ class ReceiveSession(Session):
         try:
             self._aead.decrypt_into(block.to_bytes(12), sealed, self._associated, plain)
         except InvalidTag:
-            self._ack_at = now
+            self._acks.at_once(now)
             if self._assembly.reject(block) > MAX_REJECTS:
                 reason = "the data is damaged on the way again and again"
                 self._fail(reason, now, tell=reason)
@@ -244,7 +231,7 @@ class ReceiveSession(Session):
             if fin.size != self.size:
                 raise PacketError("a file of another size than offered")
             self._again_at = NEVER
-            self._ack_at = min(self._ack_at, now + ACK_DELAY)
+            self._acks.soon(now)
             self._fin = fin
             self._try_check(now)
 
@@ -274,7 +261,7 @@ class ReceiveSession(Session):
             self._aead = self._keys.blocks(self._attempt, cipher)
 
     def _on_ping(self, body: bytes, address: Address, now: float) -> None:
-        self._ack_at = now
+        self._acks.at_once(now)
 
     @property
     def rest(self) -> float:
@@ -286,7 +273,7 @@ class ReceiveSession(Session):
         if self.path is not None and self.outcome is None:
             if self._awaits_verdict:
                 self._say_what_is_there(now)
-            elif now >= self._ack_at or now >= self._keepalive_at:
+            elif now >= self._acks.due_at:
                 self._acknowledge(now)
         return super().datagrams_to_send(now)
 
@@ -296,7 +283,7 @@ class ReceiveSession(Session):
             return super().next_timer()
         if self._hashed < self._cumulative:
             return 0.0
-        ours = min(self._ack_at, self._keepalive_at, self._again_at)
+        ours = min(self._acks.due_at, self._again_at)
         if self._awaits_verdict:
             ours = self._have_at
         if self.path is None:
@@ -309,14 +296,14 @@ class ReceiveSession(Session):
         if self.outcome is None and self._hashed < self._cumulative:
             self._try_check(now)
         if self.outcome is None and now >= self._again_at:
-            self._again_at = now + KEEPALIVE
+            self._again_at = now + REPEAT_EVERY
             self._send(Kind.AGAIN, packets.encode_attempt(self._attempt))
 
     def _say_what_is_there(self, now: float) -> None:
         """Say which blocks are there from an earlier try, until the sender has an answer to that."""
         if now < self._have_at:
             return
-        self._have_at = now + KEEPALIVE
+        self._have_at = now + REPEAT_EVERY
         if self._hashed < self._there:
             self._progressed(now)
             self._send(Kind.CHECKING, packets.encode_blocks(self._hashed))
@@ -325,34 +312,16 @@ class ReceiveSession(Session):
             self._send(Kind.HAVE, packets.encode_have(have))
 
     def _acknowledge(self, now: float) -> None:
-        idle = self._unacknowledged == 0
-        records = self._assembly.records(everything=idle)
-        age = round((now - self._train_at) * 1e6) if self._train else 0
+        records = self._assembly.records(everything=self._acks.idle)
         for start in range(0, max(1, len(records)), MAX_RECORDS):
             ack = Ack(
                 self._attempt,
-                self._train,
-                age,
+                self._acks.train,
+                self._acks.age(now),
                 self._cumulative,
                 self._assembly.repeats,
                 self._ahead,
                 tuple(records[start : start + MAX_RECORDS]),
             )
             self._send(Kind.ACK, packets.encode_ack(ack))
-        self._unacknowledged = 0
-        self._ack_at = NEVER
-        self._keepalive_at = now + KEEPALIVE
-
-
-def _run_end(headers: bytearray, first: int, count: int) -> int:
-    """Return where the segments end that follow each other in one block, from datagram `first` of `count` on."""
-    start = first * HEADER
-    segments = headers[start + 16 : count * HEADER : HEADER]
-    expected = _SEGMENTS[segments[0] : segments[0] + len(segments)]
-    if segments != expected:
-        differ = (n for n, (found, due) in enumerate(zip(segments, expected, strict=False)) if found != due)
-        segments = segments[: next(differ, len(expected))]
-    last = start + (len(segments) - 1) * HEADER
-    if headers[last : last + 12] == headers[start : start + 12] and headers[last + 17] == headers[start + 17]:
-        return first + len(segments)
-    return first + 1
+        self._acks.sent(now)

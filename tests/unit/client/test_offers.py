@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tessenger.client.offers import KEPT, OFFER_SECONDS, Ask, Effect, Note, Show, Tell, Transfers
+from tessenger.client.offers import OFFER_SECONDS, Ask, Effect, Note, Show, Tell, Transfers
 from tessenger.client.receiver_messages import (
     Abort,
     Done,
@@ -19,6 +19,7 @@ from tessenger.client.receiver_messages import (
     SendFile,
 )
 from tessenger.client.transfer import describe
+from tessenger.client.transfer_list import KEPT
 from tessenger.wire.messages import (
     Accept,
     Accepted,

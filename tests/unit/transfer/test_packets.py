@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessenger.transfer import packets
-from tessenger.transfer.packets import Ack, Fin, Hello, PacketError, Record
+from tessenger.transfer.packets import DATA, Ack, Fin, Hello, PacketError, Record, run_end
 
 U32 = st.integers(0, 2**32 - 1)
 BYTE = st.integers(0, 255)
@@ -85,3 +85,33 @@ def test_session_of_any_bytes(datagram: bytes) -> None:
     """The session is the first eight bytes; a datagram shorter than a header has none."""
     expected = -1 if len(datagram) < 18 else int.from_bytes(datagram[:8])
     assert packets.session_of(datagram) == expected
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 2), st.integers(0, 255), st.integers(1, 60), st.integers(0, 31)),
+        min_size=1, max_size=6,
+    )
+)  # fmt: skip
+def test_runs_of_segments(runs: list[tuple[int, int, int, int, int]]) -> None:
+    """However datagrams follow each other, a run is of one block, one cut and rising segments, and all are in one."""
+    datagrams = [
+        (session, block, (first + n) % 256, flags) for session, block, first, count, flags in runs for n in range(count)
+    ]
+    headers = bytearray(b"".join(DATA.pack(s, block, 7, segment, flags) for s, block, segment, flags in datagrams))
+    start = 0
+    while start < len(datagrams):
+        end = run_end(headers, start, len(datagrams))
+        assert start < end <= len(datagrams)
+        session, block, segment, flags = datagrams[start]
+        assert [each[2] for each in datagrams[start:end]] == list(range(segment, segment + end - start))
+        assert datagrams[end - 1] == (session, block, segment + end - start - 1, flags)
+        start = end
+
+
+def test_a_whole_block_is_one_run() -> None:
+    """What the sender sends in one train is taken in one go."""
+    headers = bytearray(b"".join(DATA.pack(1, block, 7, n, 2) for block in (5, 6) for n in range(43)))
+    assert run_end(headers, 0, 86) == 43
+    assert run_end(headers, 43, 86) == 86
+    assert run_end(headers, 10, 30) == 30

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tessenger.errors import TransferError
 from tessenger.transfer.blocks import BLOCK
 from tessenger.transfer.file_names import clean_name, file_id
-from tessenger.transfer.paths import ArrivingFile, SourceFile, remove_old_parts
+from tessenger.transfer.paths import ArrivingFile, remove_old_parts
 
 ID = "00112233445566aa"
 
@@ -205,50 +205,6 @@ def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int)
         with pytest.raises(TransferError, match=r"no room on the disk for x\.mp4"):
             arriving.write_block(0, memoryview(b"abc"))
     arriving.discard()
-
-
-def test_source(tmp_path: Path) -> None:
-    """A source gives its name, its size and its blocks."""
-    path = tmp_path / "a b.mp4"
-    data = os.urandom(BLOCK + 5)
-    path.write_bytes(data)
-    source = SourceFile(str(path))
-    assert (source.name, source.size) == ("a b.mp4", len(data))
-    block = memoryview(bytearray(5))
-    source.read_block(1, block)
-    assert block == data[BLOCK:]
-    source.check_unchanged()
-    source.close()
-
-
-def test_sources_that_cannot_be(tmp_path: Path) -> None:
-    """What is missing, a folder, a pipe or beneath a file is refused at once, each with its own words."""
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "file").write_bytes(b"")
-    for name, words in {
-        "x.mp4": "x.mp4: no such file",
-        "pipe": "pipe: is not a regular file",
-        "file/x.mp4": "x.mp4: no such file, a part of its path is no directory",
-        "": "is a directory",
-    }.items():
-        with pytest.raises(TransferError, match=words):
-            SourceFile(str(tmp_path / name))
-
-
-def test_source_that_changes(tmp_path: Path) -> None:
-    """A source that becomes shorter, is changed or deleted is a failure with those words."""
-    path = tmp_path / "x.mp4"
-    path.write_bytes(bytes(100))
-    source = SourceFile(str(path))
-    os.truncate(path, 50)
-    with pytest.raises(TransferError, match="became shorter"):
-        source.read_block(0, memoryview(bytearray(100)))
-    with pytest.raises(TransferError, match="was changed"):
-        source.check_unchanged()
-    path.unlink()
-    with pytest.raises(TransferError, match="was deleted"):
-        source.check_unchanged()
-    source.close()
 
 
 def test_part_is_taken_up(tmp_path: Path) -> None:
