@@ -30,6 +30,7 @@ _DENIALS: dict[DeniedCode, str] = {
     "blocked_now": words.BLOCKED_NOW,
     "blocked": words.BLOCKED,
     "session_expired": words.SESSION_EXPIRED,
+    "online_elsewhere": words.ONLINE_ELSEWHERE,
     "unavailable": words.UNAVAILABLE,
 }
 
@@ -46,6 +47,8 @@ def login(hub: Hub, link: Link, request: Login) -> Refusal | None:
             _wrong_password(hub, link, request, result)
         elif link.ended:
             return
+        elif isinstance(result, SignedIn) and request.unless_online:
+            hub.barrier(link, lambda: _begin_unless_online(hub, link, request, result))
         elif isinstance(result, SignedIn):
             _begin(hub, link, request, result)
         else:
@@ -135,6 +138,17 @@ def _wrong_password(hub: Hub, link: Link, request: Login, result: WrongPassword)
         entry = entries.LoginFailed(user, link.ip, result.failures)
         code = "invalid_password"
     hub.append(link, request.id, entry, lambda _: None if link.ended else _deny(hub, link, request.id, code))
+
+
+def _begin_unless_online(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:
+    """Begin the session of somebody who comes back, unless they have a connection: all that was ordered is known."""
+    session = hub.present.find(result.user)
+    if link.ended:
+        return
+    if session is not None and not session.detached_until:
+        _deny(hub, link, request.id, "online_elsewhere")
+    else:
+        _begin(hub, link, request, result)
 
 
 def _begin(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:

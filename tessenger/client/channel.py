@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tessenger.client.delivery import Delivery, Event, Relay
 from tessenger.client.keep_alive import KeepAlive
@@ -28,6 +29,8 @@ from tessenger.wire.messages import (
     Bye,
     Closing,
     Error,
+    Login,
+    Logout,
     Ping,
     Pong,
     Replaced,
@@ -39,6 +42,8 @@ from tessenger.wire.messages import (
 
 WINDOW = 256
 """Unanswered requests before `room` waits; the server allows 1,024."""
+
+UNKNOWN_OUTCOME = "The session ended before the server answered. It may or may not have been done."
 
 _T = TypeVar("_T")
 
@@ -73,6 +78,9 @@ class Channel:
         self._said = ""
         self._paused = False
         self._position: Position | None = None
+        self._login: Login | None = None
+        self._expired = False
+        self._last_sent = 0  # the last request that the server may have got: those behind it waited for a connection
         self.fingerprint = ""
         self.token = ""
         self.user = ""
@@ -98,6 +106,8 @@ class Channel:
 
     def request(self, request: AnyRequest, on_answer: Callable[[AnyAnswer], None]) -> None:
         """Send a request under the next id; `on_answer` gets each answer to it (lists may come in several)."""
+        if isinstance(request, Logout):
+            self._login = None  # whoever leaves does not come back
         _, line = self._unanswered.add(request, on_answer)
         self._send(line)
         self._flow()
@@ -153,6 +163,10 @@ class Channel:
     def keep(self, position: Position) -> None:
         """From here on keep in `position` what was shown; where it is known already, sign in with it."""
         self._position = position
+
+    def come_back_with(self, login: Login) -> None:
+        """Sign in with this after an absence longer than the server keeps a session, unless that is done elsewhere."""
+        self._login = replace(login, unless_online=True)
 
     def shown(self, seq: int) -> None:
         """Note that everything up to `seq` was shown; the server hears of it, and the file, within a second."""
@@ -230,6 +244,10 @@ class Channel:
             self.token, self.user = answer.token, answer.user
             self.line_bytes = answer.limits.line_bytes
             self.missed_until = answer.seq
+            if answer.seq < self.last_seq:  # a server that has lost its past counts from there
+                self.last_seq = 0
+            if self._position is not None:
+                self._position.begin(answer.seq)
         if isinstance(answer, Bye):
             self._finish(Ending("", ok=True))
         self._delivery.answer(answer, on_answer)
@@ -240,6 +258,7 @@ class Channel:
         if self._link is None:
             return  # in an attempt to connect, which says so itself
         self._link = None
+        self._last_sent = self._unanswered.last_id
         self._keep_alive.stop()
         ending = Ending(self._said, said=True) if self._said and reason == LOST else Ending(reason)
         self._said = ""
@@ -289,15 +308,29 @@ class Channel:
         except ConnectionFailed as error:
             self._finish(Ending(str(error), said=isinstance(error, Refused)))
         else:
-            self._on_notice("Connected again.")
+            self._on_notice("Signed in again, after a long absence." if self._expired else "Connected again.")
+            self._expired = False
 
     def _waits(self, until: float | None) -> None:
         self.retry_at = until
 
     async def _attempt(self) -> None:
-        before = self._position.seq if self._position is not None else 0  # of an earlier run of this program
-        request = Resume(0, self.token, max(self.last_seq, before))
-        await resume(self._dialer, request, self._unanswered, Ends(self._receive, self._use, self._lost))
+        request = Resume(0, self.token, self._received)
+        await resume(self._dialer, request, self._unanswered, Ends(self._receive, self._use, self._lost, self._over))
+
+    @property
+    def _received(self) -> int:
+        """The number of the last event that was received, by this run of the program or an earlier one."""
+        return max(self.last_seq, self._position.seq if self._position is not None else 0)
+
+    def _over(self) -> Login | None:
+        """The session is over: nobody knows what became of requests that were sent. Return how to begin another one."""
+        if self._login is None:
+            return None
+        self._expired = True
+        for number in self._unanswered.up_to(self._last_sent):
+            self._answered(number, Error("unknown_outcome", UNKNOWN_OUTCOME, number))
+        return replace(self._login, after=self._received or None)
 
     def _use(self, link: Link) -> None:
         self._link = link

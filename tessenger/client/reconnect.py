@@ -14,7 +14,7 @@ from tessenger.client.identity import IdentityChanged
 from tessenger.client.link import LOST, Link
 from tessenger.client.unanswered import Unanswered
 from tessenger.errors import ConnectionFailed
-from tessenger.wire.messages import AnyAnswer, Denied, Resume, Welcome
+from tessenger.wire.messages import AnyAnswer, Denied, Login, Resume, Welcome
 
 RESUME_SECONDS = 10.0
 """How long the server may take to answer an attempt to resume."""
@@ -77,16 +77,21 @@ class Dial(Protocol):
 
 
 class Ends(Struct, frozen=True):
-    """Where a resumed session's channel takes over: what comes, the link that is in use from now on, its loss."""
+    """Where a resumed session's channel takes over: what comes, the link that is in use from now on, its loss.
+
+    `on_expired`: the server keeps the session no longer; returns how to begin another one, if that may be tried.
+    """
 
     on_answer: Callable[[AnyAnswer], None]
     on_resumed: Callable[[Link], None]
     on_lost: Callable[[str], None]
+    on_expired: Callable[[], Login | None]
 
 
 async def resume(dialer: Dial, request: Resume, unanswered: Unanswered, ends: Ends) -> None:
     """Connect once more and present the token; what was not answered is sent again behind it.
 
+    Where the session is over, a sign-in follows over the same connection, and what was not sent yet behind that.
     Raises `ConnectionFailed` where that did not work, `Refused` where it never will.
     """
     welcomed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
@@ -99,21 +104,30 @@ async def resume(dialer: Dial, request: Resume, unanswered: Unanswered, ends: En
 
     link = await dialer.dial(ends.on_answer, lost)
 
+    def ask(request: Resume | Login) -> None:
+        number, line = unanswered.add(request, answered)
+        numbers.append(number)
+        link.send(line)
+
     def answered(answer: AnyAnswer) -> None:
         if welcomed.done():  # given up in this very moment
             return
         if isinstance(answer, Welcome):  # the link is in use before anything else that came with this is handed on
             ends.on_resumed(link)
+            if len(numbers) > 1:
+                unanswered.number_anew()
             for line in unanswered.lines():
                 link.send(line)
             welcomed.set_result(True)
+        elif isinstance(answer, Denied) and answer.code == "session_expired" and (login := ends.on_expired()):
+            ask(login)
         elif isinstance(answer, Denied) and answer.code != "unavailable":
             welcomed.set_exception(Refused(answer.text))
         else:
             link.drop(LOST)
 
-    number, line = unanswered.add(request, answered)
-    link.send(line)
+    numbers: list[int] = []
+    ask(request)
     try:
         async with asyncio.timeout(RESUME_SECONDS):
             await welcomed
@@ -123,4 +137,5 @@ async def resume(dialer: Dial, request: Resume, unanswered: Unanswered, ends: En
             raise ConnectionFailed(LOST) from None
         raise
     finally:
-        unanswered.forget(number)
+        for number in numbers:
+            unanswered.forget(number)

@@ -88,8 +88,8 @@ async def attempt(connection: Channel, login: Login, positions: Positions) -> We
         answer = await connection.ask(login)
     if not isinstance(answer, Welcome | Denied | Error):
         raise ConnectionFailed("The server answered a sign-in with something else.")
-    if position is not None and isinstance(answer, Welcome):
-        position.begin(answer.seq)
+    if isinstance(answer, Welcome):
+        connection.come_back_with(login)
     return answer
 
 

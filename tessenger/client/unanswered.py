@@ -16,6 +16,7 @@ ID_BYTES = 20
 
 
 class _Pending(Struct, frozen=True):
+    request: AnyRequest
     line: bytes
     on_answer: Callable[[AnyAnswer], None]
 
@@ -36,7 +37,7 @@ class Unanswered:
         """Give a request the next number; return that and its line."""
         self._last_id += 1
         line = self._encoder.encode(msgspec.structs.replace(request, id=self._last_id))
-        self._pending[self._last_id] = _Pending(line, on_answer)
+        self._pending[self._last_id] = _Pending(request, line, on_answer)
         return self._last_id, line
 
     def answered(self, re: int, answer: AnyAnswer) -> Callable[[AnyAnswer], None] | None:
@@ -51,6 +52,21 @@ class Unanswered:
     def forget(self, number: int) -> None:
         """Wait for this answer no longer."""
         self._pending.pop(number, None)
+
+    @property
+    def last_id(self) -> int:
+        """The number that was given last."""
+        return self._last_id
+
+    def up_to(self, number: int) -> list[int]:
+        """Return the numbers of requests up to `number`, in order."""
+        return sorted(known for known in self._pending if known <= number)
+
+    def number_anew(self) -> None:
+        """Give all requests new numbers, in their order: another session began after they had theirs."""
+        for number in sorted(self._pending):
+            pending = self._pending.pop(number)
+            self.add(pending.request, pending.on_answer)
 
     def lines(self) -> Iterator[bytes]:
         """Yield what must be sent again, in order."""

@@ -42,7 +42,8 @@ class Request(Struct, tag_field="type", frozen=True, gc=False):
 class Login(Request, tag="login", frozen=True, gc=False):
     """Sign in. `udp_host` and `udp_port` are what others are told to send files to; host "" means the address seen.
 
-    `after`: the last sequence number that this client has shown, when it keeps one.
+    `after`: the last sequence number that this client has shown, when it keeps one. `unless_online`: of a program that
+    comes back by itself, which must not take over where the person has signed in meanwhile.
     """
 
     id: Id
@@ -52,6 +53,7 @@ class Login(Request, tag="login", frozen=True, gc=False):
     udp_host: Host = ""
     protocol: int = PROTOCOL
     after: Id | None = None
+    unless_online: bool = False
 
 
 class Resume(Request, tag="resume", frozen=True, gc=False):
@@ -246,6 +248,7 @@ DeniedCode = Literal[
     "blocked_now",  # that was one attempt too many: the account is blocked from here on
     "blocked",  # the account is blocked, the password was not looked at
     "session_expired",  # the token to resume is unknown, too old or void
+    "online_elsewhere",  # to a sign-in with `unless_online`: the person has a connection already
     "protocol",  # a version of the protocol that this server does not speak
     "unavailable",  # the server cannot sign anyone in at this moment
 ]
@@ -278,6 +281,7 @@ ErrorCode = Literal[
     "server_full",
     "too_many_connections",
     "removed",  # the account was taken out of the credentials
+    "unknown_outcome",  # of no server, but of clients: the session ended before the answer came
 ]
 
 

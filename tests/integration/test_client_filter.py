@@ -281,13 +281,38 @@ def test_what_was_not_answered_is_sent_again(server: FakeServer, client: PipedCl
     assert client.rest() == ["Bye, aaa!"]
 
 
+def expired(request: AnyRequest) -> list[Answer]:
+    """The session is over."""
+    assert isinstance(request, Resume)
+    return [Denied(request.id, "session_expired", "Your session is over.")]
+
+
+def elsewhere(request: AnyRequest) -> list[Answer]:
+    """The person has another connection."""
+    assert isinstance(request, Login)
+    return [Denied(request.id, "online_elsewhere", "You are elsewhere.")]
+
+
 def test_a_session_that_cannot_be_resumed(server: FakeServer, client: PipedClient) -> None:
-    """The server's words, a failure."""
-    server.script[Resume] = lambda request: [Denied(2, "session_expired", "Your session is over.")]
+    """Nor begun anew, as the person has signed in elsewhere: the server's words, a failure."""
     client.sign_in()
+    server.script[Resume] = expired
+    server.script[Login] = elsewhere
+    server.drop("aaa")
+    assert client.rest() == ["You are elsewhere."]
+    assert client.process.returncode == 1
+
+
+def test_who_leaves_while_the_session_ends_does_not_come_back(server: FakeServer, client: PipedClient) -> None:
+    """A logout that was under way is not turned into a sign-in."""
+    client.sign_in()
+    server.script[Logout] = lambda request: []
+    server.script[Resume] = expired
+    client.type("logout")
+    server.expect(Logout)
     server.drop("aaa")
     assert client.rest() == ["Your session is over."]
-    assert client.process.returncode == 1
+    assert len(server.logins) == 1
 
 
 def test_errors_of_the_connection_are_shown_while_signing_in(server: FakeServer, client: PipedClient) -> None:

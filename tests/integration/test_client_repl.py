@@ -25,6 +25,8 @@ from tessenger.wire.messages import (
     Reject,
     Replaced,
     Resume,
+    Unread,
+    Welcome,
 )
 from tests.support.fake_server import AT, FakeServer
 from tests.support.person import Person
@@ -262,17 +264,52 @@ def test_a_broken_connection_is_resumed(server: FakeServer, tmp_path: Path) -> N
             assert terminal.wait() == 0
 
 
+def expired(request: AnyRequest) -> list[Answer]:
+    """The session is over."""
+    assert isinstance(request, Resume)
+    return [Denied(request.id, "session_expired", "Your session is over.")]
+
+
+def elsewhere(request: AnyRequest) -> list[Answer]:
+    """The person has another connection."""
+    assert isinstance(request, Login)
+    return [Denied(request.id, "online_elsewhere", "You are elsewhere.")]
+
+
 def test_a_session_that_cannot_be_resumed(server: FakeServer, terminal: PtyTerminal) -> None:
-    """The server's words, a failure."""
-
-    def refused(request: AnyRequest) -> list[Answer]:
-        assert isinstance(request, Resume)
-        return [Denied(request.id, "session_expired", "Your session is over.")]
-
-    server.script[Resume] = refused
+    """Nor begun anew, as the person has signed in elsewhere: the server's words, a failure."""
+    server.script[Resume] = expired
+    server.script[Login] = elsewhere
     server.drop("aaa")
     assert terminal.wait() == 1
-    assert "Your session is over." in terminal.lines()
+    assert "You are elsewhere." in terminal.lines()
+
+
+def test_after_a_long_absence_the_client_signs_in_again(server: FakeServer, terminal: PtyTerminal) -> None:
+    """Behind what was shown, with the line that was begun; what was missed comes as at any sign-in."""
+    server.say("aaa", "before")
+    terminal.until_shown("bbb: before")
+    first = server.expect(Login)
+    missed = Message(server.number(), "bbb", "meanwhile", AT)
+    server.script[Resume] = expired
+
+    def welcome(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, Login)
+        return [Welcome(request.id, "aaa", "token-aaa", 9, server.limits), Unread(1), missed]
+
+    server.script[Login] = welcome
+    terminal.type("half a li")
+    terminal.until_line("> half a li")
+    server.drop("aaa")
+    again = server.expect(Login)
+    assert (again.user, again.password, again.udp_port) == ("aaa", "123", first.udp_port)
+    assert (again.after, again.unless_online) == (1, True)
+    terminal.until_shown("Signed in again, after a long absence.")
+    terminal.until_shown("bbb: meanwhile")
+    terminal.until_shown("| connected")
+    terminal.until_line("> half a li")
+    terminal.type(CTRL_C + CTRL_D)
+    assert terminal.wait() == 0
 
 
 def test_leaving_while_there_is_no_server(server: FakeServer, terminal: PtyTerminal) -> None:

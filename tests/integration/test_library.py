@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tessenger.wire.messages import (
     ActiveUsers,
     Answer,
     AnyRequest,
+    Denied,
     Error,
     Login,
     Logout,
@@ -33,6 +35,7 @@ from tessenger.wire.messages import (
     Welcome,
 )
 from tests.support.fake_server import AT, PATIENCE, FakeServer
+from tests.support.server_process import ServerProcess, running_server
 
 TOP = Path(__file__).parents[2]
 
@@ -221,6 +224,75 @@ def test_what_was_not_dealt_with_is_not_signed_away(server: FakeServer, state: P
 
     asyncio.run(scenario())
     assert not server.has_got(Logout)
+
+
+def test_after_a_long_absence_it_signs_in_again(server: FakeServer, state: Path) -> None:
+    """A request that was sent may have been carried out, and fails; one that waited for a connection is sent now."""
+    let_in = threading.Event()
+
+    def resume(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, Resume)
+        if not let_in.is_set():
+            return [Denied(request.id, "unavailable", "Try again.")]
+        return [Denied(request.id, "session_expired", "Your session is over.")]
+
+    server.script[Resume] = resume
+    server.script[MsgTo] = lambda request: []
+
+    async def scenario() -> None:
+        async with connect(server, state) as chat:
+            server.say("aaa", "m1")
+            assert await texts(chat, 1) == ["m1"]
+            sent = asyncio.ensure_future(chat.send("bbb", "sent"))
+            await asyncio.to_thread(server.expect, MsgTo)
+            server.drop("aaa")
+            await asyncio.to_thread(server.expect, Resume)
+            waiting = asyncio.ensure_future(chat.send("bbb", "waiting"))
+            await asyncio.to_thread(server.expect, Resume)
+            del server.script[MsgTo]
+            let_in.set()
+            with pytest.raises(RequestRefused, match="may or may not") as refused:
+                await sent
+            assert refused.value.code == "unknown_outcome"
+            assert (await waiting).at == AT
+            server.say("aaa", "m2")
+            assert await texts(chat, 1) == ["m2"]
+
+    asyncio.run(scenario())
+    first, again = server.logins
+    assert (first.after, first.unless_online) == (None, False)
+    assert (again.after, again.unless_online) == (1, True)
+    waited = server.expect(MsgTo)
+    assert waited.text == "waiting"
+    assert waited.id > again.id
+
+
+def test_a_real_session_that_is_over_begins_anew(tmp_path: Path) -> None:
+    """Without any grace, each break ends the session: two people whose workers die go on talking."""
+
+    async def scenario(server: ServerProcess) -> None:
+        def person(user: str) -> Connection:
+            folder = tmp_path / user
+            return Connection.connect("127.0.0.1", server.port, user=user, password="123", state_dir=folder)
+
+        async with asyncio.timeout(3 * PATIENCE), person("aaa") as aaa, person("bbb") as bbb:
+            for number in range(3):
+                for slot in (1, 2):
+                    await asyncio.to_thread(server.kill_role, f"worker {slot}")
+                while True:
+                    try:
+                        await aaa.send("bbb", f"m{number}")
+                        break
+                    except RequestRefused as refused:  # on its way when the session ended, or bbb is not back yet
+                        if refused.code not in {"unknown_outcome", "not_online"}:
+                            raise
+                        await bbb.ping()
+            async for event in bbb:
+                if isinstance(event, Message) and event.text == "m2":
+                    break
+
+    with running_server(tmp_path, config="[sessions]\ngrace_seconds = 0\n") as server:
+        asyncio.run(scenario(server))
 
 
 def test_a_broken_connection_is_resumed_by_itself(server: FakeServer, state: Path) -> None:

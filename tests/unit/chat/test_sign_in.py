@@ -51,6 +51,24 @@ def failures(world: World) -> list[tuple[str, int]]:
 # ---- sign-in ----
 
 
+def test_who_comes_back_by_themselves_does_not_take_over(world: World) -> None:
+    """A sign-in that must not: denied while the person has a connection, also one that the worker has not heard of."""
+    first = world.connect(1)
+    first.send(Login(first.new_id(), "aaa", "123"))
+    back = world.connect(2)
+    while not world.kept(entries.Online):  # ordered, but not known to worker 2 yet
+        world.work(1)
+        world.order()
+    back.send(Login(back.new_id(), "aaa", "123", unless_online=True))
+    world.settle()
+    assert back.take(Denied) == Denied(1, "online_elsewhere", words.ONLINE_ELSEWHERE)
+    first.take(Welcome)
+    assert first.rest() == []
+    first.lose()
+    world.settle()
+    assert isinstance(back.ask(Login(back.new_id(), "aaa", "123", unless_online=True)), Welcome)
+
+
 def test_a_sign_in_is_an_entry_and_its_answer_says_what_the_client_needs(world: World) -> None:
     """Name as in the credentials, token, the entry's number and the limits; the journal has only the token's hash."""
     client = world.connect(2, "192.0.2.1")

@@ -70,7 +70,7 @@ class Attempt:
     def begin(self) -> asyncio.Task[None]:
         """Begin it, with one request that was not answered before."""
         self.unanswered.add(MsgTo(0, "bbb", "hi"), self.log.append)  # type: ignore[arg-type]
-        ends = Ends(self.receive, self.resumed, lambda reason: self.log.append(f"lost: {reason}"))
+        ends = Ends(self.receive, self.resumed, lambda reason: self.log.append(f"lost: {reason}"), lambda: None)
         return asyncio.ensure_future(resume(self, Resume(0, "token", 7), self.unanswered, ends))
 
 
