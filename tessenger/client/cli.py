@@ -65,7 +65,7 @@ def _run(asked: argparse.Namespace) -> int:
 
 
 async def _session(asked: argparse.Namespace, settings: app.Settings, files: FileProcess) -> int:
-    preferences = Preferences(settings.config.client)
+    preferences = Preferences(settings.config.client, os.environ)
     front = _front_end(asked, settings, preferences)
     status = await app.run(settings, front, files, preferences)
     if _is_scripted(asked):

@@ -217,14 +217,14 @@ def unknown_command(word: str) -> str:
     return f"Unknown command {_shown(word)}. {hint}"
 
 
-def help_text(name: str | None = None) -> str:
+def help_text(name: str | None = None) -> str | Mistake:
     """Return what /help shows: every command, or one."""
     if name is None:
         width = max(len(command.usage) for command in COMMANDS)
         return "\n".join(f"{command.usage:<{width}}  {command.help}" for command in COMMANDS)
     command = BY_NAME.get(name.removeprefix("/").lower())
     if command is None:
-        return unknown_command(name.removeprefix("/"))
+        return Mistake(unknown_command(name.removeprefix("/")))
     return f"{command.usage}\n{command.help}"
 
 

@@ -59,6 +59,10 @@ class Conversation:
         self._remember(name)
         if not self.name:
             self.unread.clear()
+        self.read_all(name)
+
+    def read_all(self, name: str) -> None:
+        """Count no message of this conversation as unread any more, without beginning to look at it."""
         for known in [known for known in self.unread if key(known) == key(name)]:
             del self.unread[known]
 

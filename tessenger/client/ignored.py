@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tessenger.client import kept_file
+from tessenger.client.commands import Mistake
 from tessenger.client.position import account_name
 from tessenger.wire.names import is_name, key
 from tessenger.wire.text import clean_line
@@ -24,14 +25,17 @@ class Ignored:
     def __contains__(self, user: str) -> bool:
         return key(user) in self._names
 
-    def command(self, name: str = "") -> str:
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def command(self, name: str = "") -> str | Mistake:
         """Carry out /ignore and return the answer: who is ignored, or who is from now on, or is not any more."""
         if not name:
             return f"You ignore {', '.join(self._names.values())}." if self._names else "You ignore nobody."
         if not is_name(name):
-            return f"{clean_line(name)[:40]} is no name of a user."
+            return Mistake(f"{clean_line(name)[:40]} is no name of a user.")
         if key(name) == key(self._user):
-            return "You cannot ignore yourself."
+            return Mistake("You cannot ignore yourself.")
         if name in self:
             del self._names[key(name)]
             answer = f"You do not ignore {name} any more"

@@ -21,37 +21,12 @@ from tessenger.client.inbox import Inbox
 from tessenger.client.link import Dialer
 from tessenger.client.position import Positions
 from tessenger.client.reconnect import Patience
+from tessenger.client.requests import Requests
 from tessenger.client.sign_in import attempt
 from tessenger.client.whole import whole
 from tessenger.config import is_loopback
 from tessenger.errors import ConfigError, ConnectionFailed, RequestRefused, SessionOver, SignInDenied
-from tessenger.wire.messages import (
-    ActiveUser,
-    ActiveUsers,
-    Answer,
-    AnyAnswer,
-    AnyRequest,
-    Created,
-    CreateGroup,
-    Denied,
-    Error,
-    GroupMsg,
-    History,
-    HistoryAnswer,
-    Joined,
-    JoinGroup,
-    Login,
-    Logout,
-    MsgTo,
-    Names,
-    NamesAnswer,
-    Ping,
-    Pong,
-    Sent,
-    Sync,
-    Synced,
-    UserLine,
-)
+from tessenger.wire.messages import Answer, AnyAnswer, AnyRequest, Denied, Error, Login, Logout
 
 A = TypeVar("A", bound=Answer)
 
@@ -61,7 +36,7 @@ LOGOUT_SECONDS = 5.0
 _log = logging.getLogger("tessenger.client")
 
 
-class Connection(AsyncIterator[Event]):
+class Connection(Requests, AsyncIterator[Event]):
     """A signed-in user: requests are methods, events come by `async for`. Made by `connect`, used by `async with`.
 
     A connection that breaks is resumed: what was not answered is sent again and carried out once, and events go on
@@ -197,45 +172,6 @@ class Connection(AsyncIterator[Event]):
         if not isinstance(result, answer):
             raise ConnectionFailed(f"The server answered a request with {type(result).__name__}.")
         return result
-
-    async def send(self, to: str, text: str) -> Sent:
-        """Send a private message. When this returns, the message is in the server's journal."""
-        return await self.request(MsgTo(0, to, text), Sent)
-
-    async def send_group(self, group: str, text: str) -> Sent:
-        """Send a message to a group of which the user is a member."""
-        return await self.request(GroupMsg(0, group, text), Sent)
-
-    async def create_group(self, group: str, *members: str) -> Created:
-        """Create a group; its creator is always a member."""
-        return await self.request(CreateGroup(0, group, list(members)), Created)
-
-    async def join_group(self, group: str) -> Joined:
-        """Join a group."""
-        return await self.request(JoinGroup(0, group), Joined)
-
-    async def active_users(self) -> list[UserLine]:
-        """Return who is online, in the order of sign-in."""
-        return (await self.request(ActiveUser(0), ActiveUsers)).users
-
-    async def names(self) -> NamesAnswer:
-        """Return the names of the users online and of the groups."""
-        return await self.request(Names(0), NamesAnswer)
-
-    async def history(self, peer: str = "", *, limit: int = 50, since: int = 0, before: int = 0) -> HistoryAnswer:
-        """Return a page of what was said with `peer` (a user or a group; "": everywhere), the oldest first.
-
-        `since`: Unix milliseconds. Where the answer has `before`, there may be more that is older: ask on with it.
-        """
-        return await self.request(History(0, peer, limit=limit, since=since, before=before), HistoryAnswer)
-
-    async def ping(self) -> None:
-        """Wait for a sign of life."""
-        await self.request(Ping(0), Pong)
-
-    async def sync(self) -> None:
-        """Wait until every event that was ordered before now has been received."""
-        await self.request(Sync(0), Synced)
 
     # ---- inside ----
 

@@ -72,13 +72,19 @@ class Show(Struct, frozen=True):
     text: str
 
 
+class Refuse(Struct, frozen=True):
+    """Say that what was asked for is not done, and why."""
+
+    text: str
+
+
 class Note(Struct, frozen=True):
     """Mention this aside."""
 
     text: str
 
 
-Effect = Ask | Tell | Show | Note
+Effect = Ask | Tell | Show | Refuse | Note
 Effects = list[Effect]
 
 
@@ -126,14 +132,14 @@ class Transfers:
         """Take an offer."""
         t = self._all.numbered(number)
         if t is None or t.outgoing or t.state is not State.OFFERED:
-            return [Show(_no_offer(number))]
+            return [Refuse(_no_offer(number))]
         return self._take(t)
 
     def reject(self, number: int) -> Effects:
         """Refuse an offer."""
         t = self._all.numbered(number)
         if t is None or t.outgoing or t.state is not State.OFFERED:
-            return [Show(_no_offer(number))]
+            return [Refuse(_no_offer(number))]
         self._all.end(t, "refused")
         return [Ask(t.id, Reject(0, t.peer, t.id)), Show(f"You have refused {t.name} from {t.peer}.")]
 
@@ -141,7 +147,7 @@ class Transfers:
         """Give a transfer up."""
         t = self._all.numbered(number)
         if t is None or t.ended:
-            return [Show(f"There is no transfer {number} to cancel. /transfers shows them.")]
+            return [Refuse(f"There is no transfer {number} to cancel. /transfers shows them.")]
         self._all.end(t, "cancelled")
         return [*self._give_up(t, CANCELLED), Show(f"{t.name} has been cancelled.")]
 

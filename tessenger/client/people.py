@@ -1,7 +1,8 @@
 """Who is online and which groups there are, as far as the client knows: for completion and the toolbar. In the REPL.
 
 The wire has no events about others' coming and going, so the server is asked: when a name is completed and what is
-known is not fresh, and now and then. In a large team that is seldom, for each answer names everybody.
+known is not fresh, when somebody writes who was not there before, and now and then. In a large team that is seldom, for
+each answer names everybody.
 """
 
 from __future__ import annotations
@@ -34,11 +35,26 @@ class People:
         self._channel = channel
         self._on_change = on_change
         self._fresh_until = 0.0
+        self._news = asyncio.Event()
 
     @property
     def online(self) -> int:
         """How many are online, oneself among them; 0: not known yet."""
         return len(self.names.users)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Who is online, but oneself."""
+        return tuple(user for user in self.names.users if user != self._channel.user)
+
+    def met(self, user: str) -> None:
+        """Note that `user` is there just now: where that is news, the server is asked soon."""
+        if user not in self.names.users:
+            self._news.set()
+
+    def lost_sight(self) -> None:
+        """Note that there was no connection for a while: the server is asked soon."""
+        self._news.set()
 
     @property
     def stale(self) -> bool:
@@ -56,8 +72,13 @@ class People:
                 self._on_change()
 
     async def poll(self) -> None:
-        """Ask now and then, until this is cancelled."""
+        """Ask now and then, and when there is news, until this is cancelled."""
         while True:
+            self._news.clear()
             if self._channel.state == "connected":
                 await self.refresh()
-            await asyncio.sleep(max(POLL_SECONDS, POLL_SECONDS_A_NAME * self.online))
+            every = max(FRESH_SECONDS, POLL_SECONDS_A_NAME * self.online)
+            await asyncio.sleep(every)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(POLL_SECONDS - every, 0.0)):
+                    await self._news.wait()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -16,6 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tessenger.client import kept_file
+from tessenger.client.commands import Mistake
 from tessenger.config import ClientSection
 from tessenger.config_values import checked
 from tessenger.errors import ConfigError
@@ -40,25 +42,27 @@ _TYPES = {field.name: field.type for field in msgspec.structs.fields(ClientSecti
 class Preferences:
     """The settings that hold now: `values` is the client's section with what was set on top."""
 
-    def __init__(self, client: ClientSection) -> None:
+    def __init__(self, client: ClientSection, environ: Mapping[str, str]) -> None:
+        """What `environ` says for this run comes first, until it is changed."""
         self._path = Path(client.state_dir) / FILE_NAME
         self._set = _read(self._path)
-        self.values = replace(client, **self._set)
+        saved = {name: value for name, value in self._set.items() if f"TESSENGER_CLIENT_{name}".upper() not in environ}
+        self.values = replace(client, **saved)
 
-    def command(self, name: str = "", *words: str) -> str:
+    def command(self, name: str = "", *words: str) -> str | Mistake:
         """Carry out /set with these words and return the answer: all settings, one, or what has changed."""
         if not name:
             return "\n".join(self._line(known) for known in ABOUT)
         if name not in ABOUT:
             nearest = difflib.get_close_matches(name, ABOUT, n=1)
             hint = f"Did you mean {nearest[0]}?" if nearest else "/set shows them."
-            return f"There is no setting {clean_line(name)[:40]}. {hint}"
+            return Mistake(f"There is no setting {clean_line(name)[:40]}. {hint}")
         if not words:
             return self._line(name)
         try:
             value = _checked(name, " ".join(words), "/set")
         except ConfigError as error:
-            return clean_line(str(error))
+            return Mistake(clean_line(str(error)))
         self._set = {**self._set, name: value}
         self.values = replace(self.values, **{name: value})
         kept = "" if _write(self._path, self._set) else f", until you leave: {self._path} cannot be written"

@@ -66,7 +66,9 @@ def group_message_sent(answer: Sent) -> str:
 
 
 def unread(event: Unread) -> str:
-    """What stands above messages of an absence."""
+    """What stands above messages of an absence; a count of 0: it is not known how many of them are shown."""
+    if not event.count:
+        return "Messages while you were away:"
     return f"{event.count} message{'' if event.count == 1 else 's'} while you were away:"
 
 

@@ -67,6 +67,7 @@ class Repl:
         self._notifier = Notifier(self._ring, desktop_program())
         self._editor: LineEditor | None = None
         self._chat: Chat | None = None
+        self._people: People | None = None
         self._user = ""
         self._leave_armed = False
         self._asked_about = ""
@@ -95,6 +96,8 @@ class Repl:
         self._screen.add(self._look.message(event, self._columns, self._current))
         if not missed:
             self._notifier.about(event, self._preferences.values, mentioned=self._look.mentions(event))
+            if self._people is not None:
+                self._people.met(event.sender)
         self.changed()
 
     def unread(self, event: Unread) -> None:
@@ -160,7 +163,7 @@ class Repl:
         self._screen.flush()
         self._chat = chat
         lines: asyncio.Queue[str | None] = asyncio.Queue()
-        people = People(chat, connection, self.changed)
+        self._people = people = People(chat, connection, self.changed)
         hands = Hands(
             may_enter=self._may_enter,
             entered=lambda line: self._entered(line, lines),
@@ -176,7 +179,10 @@ class Repl:
         self._screen.when_full(connection.pause, connection.go_on)
         typing = asyncio.ensure_future(editor.run())
         carrying = asyncio.ensure_future(_carry_out(chat, lines))
-        background = [asyncio.ensure_future(people.poll()), asyncio.ensure_future(self._watch(chat, connection))]
+        background = [
+            asyncio.ensure_future(people.poll()),
+            asyncio.ensure_future(self._watch(chat, connection, people)),
+        ]
         try:
             await asyncio.wait({typing, carrying, *background}, return_when=asyncio.FIRST_COMPLETED)
             if typing.done():  # Ctrl-D, or Ctrl-C twice
@@ -255,11 +261,12 @@ class Repl:
         )  # fmt: skip
         return toolbar(standing, chat.transfers, self._columns, columns_of)
 
-    async def _watch(self, chat: Chat, connection: Channel) -> None:
+    async def _watch(self, chat: Chat, connection: Channel, people: People) -> None:
         """While there is no connection, draw the toolbar with its time anew; end when the person leaves meanwhile."""
         while connection.state == "connected" or not chat.leaving:
             await asyncio.sleep(COUNT_SECONDS)
             if connection.state != "connected":
+                people.lost_sight()
                 self.changed()
 
 

@@ -26,7 +26,7 @@ from tessenger.client.groups import GroupCommands, shown
 from tessenger.client.ignored import Ignored
 from tessenger.client.local_files import absolute, files_in, is_folder, unreadable
 from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked
-from tessenger.client.offers import Ask, Effects, Note, Show, Tell, Transfers
+from tessenger.client.offers import Ask, Effects, Note, Refuse, Show, Tell, Transfers
 from tessenger.client.preferences import Preferences
 from tessenger.client.transfer import describe
 from tessenger.client.whole import whole
@@ -117,6 +117,7 @@ class Chat:
         self._changed = asyncio.Event()
         self._opening = 0
         self._leaving = False
+        self._heading: Unread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._handlers: dict[str, Callable[..., None]] = {
             "msgto": self._msgto,
@@ -126,7 +127,7 @@ class Chat:
             "history": self._history,
             "logout": self._logout,
             "quit": self._logout,
-            "ignore": lambda *user: self._output.show(self._ignored.command(*user)),
+            "ignore": self._ignore,
             "clear": self._output.clear,
             "p2pvideo": self._p2pvideo,
             "sendfile": self._sendfile,
@@ -137,7 +138,7 @@ class Chat:
             "talk": self._talk,
             "set": self._set,
             "notify": lambda *words: self._set("notify", *words),
-            "help": lambda name=None: self._output.show(help_text(name)),
+            "help": lambda name=None: self._answer(help_text(name)),
         }
 
     def begin(self) -> None:
@@ -256,8 +257,20 @@ class Chat:
         self._ask_names(answered)
 
     def _set(self, *words: str) -> None:
-        self._output.show(self._preferences.command(*words))
+        self._answer(self._preferences.command(*words))
         self._output.changed()
+
+    def _ignore(self, *user: str) -> None:
+        self._answer(self._ignored.command(*user))
+        for sender in [name for name in self.conversation.unread if name in self._ignored]:
+            self.conversation.read_all(sender)
+        self._output.changed()
+
+    def _answer(self, answer: str | Mistake) -> None:
+        if isinstance(answer, Mistake):
+            self._output.refuse(answer.text)
+        else:
+            self._output.show(answer)
 
     def _msgto(self, to: str, text: str) -> None:
         self.conversation.seen(to)
@@ -339,14 +352,19 @@ class Chat:
         """Show an event of the server."""
         match event:
             case Unread():
-                self._output.unread(event)
+                # Whoever ignores somebody may be shown fewer of them, or none: then it waits for the first one.
+                self._heading = Unread(0) if self._ignored else None
+                if self._heading is None:
+                    self._output.unread(event)
                 return
             case Message() | GroupMessage() | Offer() | Invitation() if event.sender in self._ignored:
                 pass
             case Message() | GroupMessage():
+                self._head(event.seq)
                 self.conversation.came(event)
                 self._output.message(event, missed=event.seq <= self._connection.missed_until)
             case Invitation():
+                self._head(event.seq)
                 self._output.show(render.invitation(event))
             case GroupLeft():
                 self._output.show(render.departure(event, self._connection.user))
@@ -355,6 +373,12 @@ class Chat:
             case _:
                 self._apply(self.transfers.event(event, self._loop.time()))
         self._output.once_shown(partial(self._connection.shown, event.seq))
+
+    def _head(self, seq: int) -> None:
+        """Show what stands above the messages of an absence, if event `seq` is the first of them that is shown."""
+        if self._heading is not None and seq <= self._connection.missed_until:
+            self._output.unread(self._heading)
+            self._heading = None
 
     def _not_in(self, group: str) -> None:
         if self.conversation.is_over(group):
@@ -373,6 +397,8 @@ class Chat:
             match effect:
                 case Show(text=text):
                     self._output.show(text)
+                case Refuse(text=text):
+                    self._output.refuse(text)
                 case Note(text=text):
                     self._output.notice(text)
                 case Tell(message=message):

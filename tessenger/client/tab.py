@@ -29,7 +29,7 @@ class ChatCompleter(Completer):
         """Suggest from what is known."""
         offers = [str(t.number) for t in self._chat.transfers if not t.ended]
         names = self._people.names
-        known = Known(names.users, names.groups, offers, list(self._chat.conversation.recent)[::-1])
+        known = Known(self._people.others, names.groups, offers, list(self._chat.conversation.recent)[::-1])
         for suggestion in suggest(document.text_before_cursor, known, list_directory, talking=self._talking):
             yield Completion(
                 suggestion.text, -suggestion.replaced, display=suggestion.shown, display_meta=suggestion.about

@@ -21,6 +21,7 @@ from tessenger.wire.messages import (
     Message,
     MsgTo,
     Names,
+    NamesAnswer,
     Offer,
     Reject,
     Replaced,
@@ -147,6 +148,26 @@ def test_completion_of_commands_and_names(server: FakeServer, terminal: PtyTermi
     terminal.until_line("> /msgto bbb")
     terminal.type("hi" + ENTER)
     assert server.expect(MsgTo).to == "bbb"
+
+
+def test_nobody_is_offered_to_write_to_themselves(server: FakeServer, terminal: PtyTerminal) -> None:
+    """The server knows aaa and bbb; bbb is the only one to write to."""
+    terminal.type("/msgto " + TAB)
+    server.expect(Names)
+    terminal.until_line("> /msgto bbb")
+
+
+def test_who_writes_and_was_not_there_is_counted_soon(server: FakeServer, terminal: PtyTerminal) -> None:
+    """Not only with the next poll, half a minute later."""
+    terminal.until_shown("| 2 online")
+
+    def names(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, Names)
+        return [NamesAnswer(request.id, ["aaa", "bbb", "ddd"], [])]
+
+    server.script[Names] = names
+    server.say("aaa", "I am new", sender="ddd")
+    terminal.until_shown("| 3 online")
 
 
 def test_several_completions_are_a_menu(terminal: PtyTerminal) -> None:
@@ -283,6 +304,33 @@ def test_a_session_that_cannot_be_resumed(server: FakeServer, terminal: PtyTermi
     server.drop("aaa")
     assert terminal.wait() == 1
     assert "You are elsewhere." in terminal.lines()
+
+
+def test_whoever_is_ignored_counts_nowhere(server: FakeServer, terminal: PtyTerminal) -> None:
+    """Not among the unread; nor stands a line above messages of an absence none of which is shown."""
+    terminal.type("/talk ccc" + ENTER)
+    terminal.until_shown("You talk to ccc now")
+    server.say("aaa", "noise")
+    terminal.until_shown("| new: bbb 1")
+    terminal.type("/ignore bbb" + ENTER)
+    terminal.until_shown("You ignore bbb from now on")
+    terminal.until(lambda: "new: bbb" not in toolbar(terminal), "bbb still counts")
+    hidden, again, shown = (Message(server.number(), sender, f"from {sender}", AT) for sender in ("bbb", "bbb", "ccc"))
+    server.script[Resume] = expired
+    absences = [[Unread(1), hidden], [Unread(2), again, shown]]
+
+    def welcome(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, Login)
+        return [Welcome(request.id, "aaa", "token-aaa", 9, server.limits), *absences.pop(0)]
+
+    server.script[Login] = welcome
+    server.drop("aaa")
+    terminal.until_shown("Signed in again")
+    server.drop("aaa")
+    terminal.until_shown("ccc: from ccc")
+    assert terminal.text().count("while you were away") == 1
+    assert "Messages while you were away:" in terminal.text()
+    assert "from bbb" not in terminal.text()
 
 
 def test_after_a_long_absence_the_client_signs_in_again(server: FakeServer, terminal: PtyTerminal) -> None:

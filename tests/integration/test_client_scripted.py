@@ -85,6 +85,25 @@ def test_one_shot_that_is_refused(server: FakeServer, tmp_path: Path) -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("ignore AAA", "You cannot ignore yourself."),
+        ("set nonsense 1", "There is no setting nonsense. /set shows them."),
+        ("notify perhaps", '/set: notify = \'perhaps\': must be "all" or "mentions" or "off" or "private"'),
+        ("help mgsto", "Unknown command mgsto. Did you mean /msgto?"),
+        ("accept 7", "There is no offer 7. /transfers shows them."),
+        ("cancel 7", "There is no transfer 7 to cancel. /transfers shows them."),
+        ("away " + "x" * 300, "That is too long: at most 255 characters."),
+    ],
+)
+def test_what_the_client_itself_refuses_fails_too(server: FakeServer, tmp_path: Path, line: str, reason: str) -> None:
+    """On standard error, status 1, as what the server refuses."""
+    done = run(server.port, tmp_path, "--user", "aaa", "--exec", line)
+    assert (done.stdout, done.stderr) == ("", f"{reason}\n")
+    assert done.returncode == 1
+
+
 def test_one_shot_with_a_wrong_password(server: FakeServer, tmp_path: Path) -> None:
     """Nothing is asked again: the server's words, status 3."""
     done = run(server.port, tmp_path, "--user", "aaa", "--exec", "activeuser", env={"TESSENGER_PASSWORD": "x"})

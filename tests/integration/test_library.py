@@ -21,6 +21,9 @@ from tessenger.wire.messages import (
     AnyRequest,
     Denied,
     Error,
+    GroupLeft,
+    GroupLine,
+    Invitation,
     Login,
     Logout,
     MsgTo,
@@ -60,6 +63,11 @@ def connect(server: FakeServer, state: Path, *, password: str = "123", queue: in
     )
 
 
+def person(server: ServerProcess, folder: Path, user: str) -> Connection:
+    """Return a connection to a real server that waits to be entered."""
+    return Connection.connect("127.0.0.1", server.port, user=user, password="123", state_dir=folder / user)
+
+
 async def texts(chat: Connection, count: int) -> list[str]:
     """Read so many messages."""
     found: list[str] = []
@@ -91,6 +99,36 @@ def test_requests_are_methods(server: FakeServer, state: Path) -> None:
     asyncio.run(scenario())
     assert server.expect(Login).udp_port == 0
     server.expect(Logout)
+
+
+def test_groups_and_people_are_methods_too(tmp_path: Path) -> None:
+    """With a real server, from a private group's making to its last member."""
+
+    async def scenario(server: ServerProcess) -> None:
+        waiting = asyncio.timeout(PATIENCE)
+        async with waiting, person(server, tmp_path, "aaa") as aaa, person(server, tmp_path, "bbb") as bbb:
+            assert (await aaa.create_group("board", private=True)).members == ["aaa"]
+            with pytest.raises(RequestRefused) as refused:
+                await bbb.join_group("board")
+            assert refused.value.code == "unknown_group"
+            assert (await aaa.invite("board", "bbb")).user == "bbb"
+            assert isinstance(await anext(bbb), Invitation)
+            assert (await bbb.join_group("board")).members == ["aaa", "bbb"]
+            members = await bbb.members("board")
+            assert (members.creator, [line.user for line in members.members]) == ("aaa", ["aaa", "bbb"])
+            assert await bbb.groups() == [GroupLine("board", 2, joined=True, private=True)]
+            await bbb.away("lunch")
+            known = await aaa.whois("bbb")
+            assert (known.user, known.away, known.groups) == ("bbb", "lunch", ["board"])
+            await bbb.away()
+            assert not (await aaa.whois("bbb")).away
+            assert (await aaa.remove("board", "bbb")).user == "bbb"
+            assert isinstance(await anext(bbb), GroupLeft)
+            assert (await aaa.leave_group("board")).group == "board"
+            assert await aaa.groups() == []
+
+    with running_server(tmp_path) as server:
+        asyncio.run(scenario(server))
 
 
 def test_refusals_are_exceptions(server: FakeServer, state: Path) -> None:
@@ -271,11 +309,8 @@ def test_a_real_session_that_is_over_begins_anew(tmp_path: Path) -> None:
     """Without any grace, each break ends the session: two people whose workers die go on talking."""
 
     async def scenario(server: ServerProcess) -> None:
-        def person(user: str) -> Connection:
-            folder = tmp_path / user
-            return Connection.connect("127.0.0.1", server.port, user=user, password="123", state_dir=folder)
-
-        async with asyncio.timeout(3 * PATIENCE), person("aaa") as aaa, person("bbb") as bbb:
+        waiting = asyncio.timeout(3 * PATIENCE)
+        async with waiting, person(server, tmp_path, "aaa") as aaa, person(server, tmp_path, "bbb") as bbb:
             for number in range(3):
                 for slot in (1, 2):
                     await asyncio.to_thread(server.kill_role, f"worker {slot}")

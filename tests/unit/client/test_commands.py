@@ -107,9 +107,11 @@ def test_arguments() -> None:
 
 def test_help_has_every_command() -> None:
     """One line each; `/help COMMAND` with or without slash."""
-    assert [line.split()[0] for line in help_text().splitlines()] == [f"/{command.name}" for command in COMMANDS]
+    text = help_text()
+    assert isinstance(text, str)
+    assert [line.split()[0] for line in text.splitlines()] == [f"/{command.name}" for command in COMMANDS]
     assert help_text("/msgto") == help_text("msgto") == "/msgto USER TEXT\nSend a private message."
-    assert help_text("mgsto") == "Unknown command mgsto. Did you mean /msgto?"
+    assert help_text("mgsto") == Mistake("Unknown command mgsto. Did you mean /msgto?")
 
 
 def test_the_table_is_well_formed() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tessenger.client.offers import OFFER_SECONDS, Ask, Effect, Note, Show, Tell, Transfers
+from tessenger.client.offers import OFFER_SECONDS, Ask, Effect, Note, Refuse, Show, Tell, Transfers
 from tessenger.client.receiver_messages import (
     Abort,
     Done,
@@ -104,9 +104,9 @@ def test_a_large_file_is_asked_about() -> None:
     """By its number, which /accept takes once."""
     mine = transfers(limit=10)
     assert shown(mine.event(offer(11), 0.0)) == ["bbb offers a.mp4 (11 B): /accept 1 or /reject 1"]
-    assert shown(mine.accept(2)) == ["There is no offer 2. /transfers shows them."]
+    assert mine.accept(2) == [Refuse("There is no offer 2. /transfers shows them.")]
     assert [type(effect) for effect in mine.accept(1)] == [Tell]
-    assert shown(mine.accept(1)) == ["There is no offer 1. /transfers shows them."]
+    assert mine.accept(1) == [Refuse("There is no offer 1. /transfers shows them.")]
 
 
 def test_a_large_file_is_refused_where_nobody_can_be_asked() -> None:
@@ -133,7 +133,7 @@ def test_refusing() -> None:
     mine = transfers(limit=1)
     mine.event(offer(), 0.0)
     assert mine.reject(1) == [Ask(ID, Reject(0, "bbb", ID)), Show("You have refused a.mp4 from bbb.")]
-    assert shown(mine.reject(1)) == ["There is no offer 1. /transfers shows them."]
+    assert mine.reject(1) == [Refuse("There is no offer 1. /transfers shows them.")]
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_cancelling() -> None:
         Ask(ID, Cancel(0, "bbb", ID)),
         Show("a.mp4 has been cancelled."),
     ]
-    assert shown(mine.cancel(1)) == ["There is no transfer 1 to cancel. /transfers shows them."]
+    assert mine.cancel(1) == [Refuse("There is no transfer 1 to cancel. /transfers shows them.")]
 
 
 def test_leaving_gives_up_what_is_open() -> None:

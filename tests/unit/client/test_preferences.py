@@ -8,13 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from tessenger.client.commands import Mistake
 from tessenger.client.preferences import ABOUT, FILE_NAME, Preferences, values_of
 from tessenger.config import ClientSection
 
 
 def preferences(folder: Path) -> Preferences:
     """Return the settings of a client whose configuration has short times."""
-    return Preferences(ClientSection(state_dir=str(folder), times="short"))
+    return Preferences(ClientSection(state_dir=str(folder), times="short"), {})
+
+
+def refusal(answer: str | Mistake) -> str:
+    """Return why something was not done."""
+    assert isinstance(answer, Mistake)
+    return answer.text
+
+
+def done(answer: str | Mistake) -> str:
+    """Return what was answered."""
+    assert isinstance(answer, str)
+    return answer
 
 
 def test_what_was_set_holds_and_lasts(tmp_path: Path) -> None:
@@ -33,10 +46,21 @@ def test_what_was_set_holds_and_lasts(tmp_path: Path) -> None:
 
 def test_all_settings_are_listed(tmp_path: Path) -> None:
     """Each with its value and what it is about."""
-    lines = preferences(tmp_path).command().splitlines()
+    lines = done(preferences(tmp_path).command()).splitlines()
     assert [line.split(" = ")[0] for line in lines] == list(ABOUT)
     assert lines[-2] == f"{'times = short':<24}  {ABOUT['times']}"
-    assert preferences(tmp_path).command("notify").startswith("notify = mentions ")
+    assert done(preferences(tmp_path).command("notify")).startswith("notify = mentions ")
+
+
+def test_the_environment_of_this_run_comes_first(tmp_path: Path) -> None:
+    """Before what was set in earlier ones; what is set now holds now."""
+    preferences(tmp_path).command("times", "full")
+    client = ClientSection(state_dir=str(tmp_path), times="short")
+    assert Preferences(client, {}).values.times == "full"
+    now = Preferences(client, {"TESSENGER_CLIENT_TIMES": "short"})
+    assert now.values.times == "short"
+    assert now.command("times", "full") == "times is full now."
+    assert done(now.command("times")).startswith("times = full ")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +80,7 @@ def test_mistakes_are_explained(tmp_path: Path, words: tuple[str, ...], answer: 
     """And change nothing."""
     now = preferences(tmp_path)
     before = now.values
-    assert now.command(*words) == answer
+    assert refusal(now.command(*words)) == answer
     assert now.values == before
     assert not (tmp_path / FILE_NAME).exists()
 
@@ -86,7 +110,7 @@ def test_a_path_that_is_no_folder(tmp_path: Path) -> None:
     """The setting holds for this session, and that is said."""
     (tmp_path / "state").write_text("a file")
     now = preferences(tmp_path / "state")
-    assert "until you leave" in now.command("notify", "off")
+    assert "until you leave" in done(now.command("notify", "off"))
     assert now.values.notify == "off"
 
 
