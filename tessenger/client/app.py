@@ -11,16 +11,18 @@ from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 
-from tessenger.client.channel import Channel, Ending
+from tessenger.client.channel import Channel
+from tessenger.client.comeback import Ending
 from tessenger.client.files import FileProcess, Report
 from tessenger.client.identity import KnownServers
 from tessenger.client.ignored import Ignored
 from tessenger.client.link import Dialer
 from tessenger.client.offers import Transfers
+from tessenger.client.output import Output
 from tessenger.client.position import Positions
 from tessenger.client.preferences import Preferences
 from tessenger.client.reconnect import Patience
-from tessenger.client.session import Chat, Output
+from tessenger.client.session import Chat
 from tessenger.client.sign_in import NOBODY, Address, Credentials, Dialogue, sign_in
 from tessenger.config import Config
 from tessenger.errors import ConnectionFailed, TessengerError

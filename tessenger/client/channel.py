@@ -12,14 +12,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
-from msgspec.structs import replace
 
+from tessenger.client.comeback import Comeback, Ending
 from tessenger.client.delivery import Delivery, Event, Relay
 from tessenger.client.keep_alive import KeepAlive
 from tessenger.client.link import LOST, Link
 from tessenger.client.position import Position
-from tessenger.client.reconnect import Dial, Ends, Patience, Refused, resume, retry
+from tessenger.client.reconnect import Dial, Ends, Patience
 from tessenger.client.seen import SeenReports
 from tessenger.client.unanswered import Unanswered
 from tessenger.errors import ConnectionFailed
@@ -43,17 +42,7 @@ from tessenger.wire.messages import (
 WINDOW = 256
 """Unanswered requests before `room` waits; the server allows 1,024."""
 
-UNKNOWN_OUTCOME = "The session ended before the server answered. It may or may not have been done."
-
 _T = TypeVar("_T")
-
-
-class Ending(Struct, frozen=True):
-    """How a session ended. `text` is for the person; `said` where it is the server's own word."""
-
-    text: str
-    ok: bool = False
-    said: bool = False
 
 
 class Channel:
@@ -67,10 +56,10 @@ class Channel:
     ) -> None:
         self._dialer = dialer
         self._patience = patience
-        self._on_notice = on_notice
         self._delivery = Delivery(relay)
         self._link: Link | None = None
         self._unanswered = Unanswered()
+        self._comeback = Comeback(dialer, patience, self._unanswered, on_notice)
         self._keep_alive = KeepAlive(lambda: self.request(Ping(id=0), _ignore_pong), self.break_off)
         self._closing = False
         self._resuming: asyncio.Task[None] | None = None
@@ -78,15 +67,11 @@ class Channel:
         self._said = ""
         self._paused = False
         self._position: Position | None = None
-        self._login: Login | None = None
-        self._expired = False
-        self._last_sent = 0  # the last request that the server may have got: those behind it waited for a connection
         self.fingerprint = ""
         self.token = ""
         self.user = ""
         self.last_seq = 0
         self.missed_until = 0
-        self.retry_at: float | None = None
         self.line_bytes = 65_536
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
@@ -107,7 +92,7 @@ class Channel:
     def request(self, request: AnyRequest, on_answer: Callable[[AnyAnswer], None]) -> None:
         """Send a request under the next id; `on_answer` gets each answer to it (lists may come in several)."""
         if isinstance(request, Logout):
-            self._login = None  # whoever leaves does not come back
+            self._comeback.sign_in_with(None)  # whoever leaves does not come back
         _, line = self._unanswered.add(request, on_answer)
         self._send(line)
         self._flow()
@@ -148,6 +133,11 @@ class Channel:
         return "connected" if self._link is not None else "reconnecting"
 
     @property
+    def retry_at(self) -> float | None:
+        """The loop's time of the next attempt to connect, None while there is none to wait for."""
+        return self._comeback.retry_at
+
+    @property
     def unanswered(self) -> int:
         """How many requests wait for their answer."""
         return len(self._unanswered)
@@ -166,7 +156,7 @@ class Channel:
 
     def come_back_with(self, login: Login) -> None:
         """Sign in with this after an absence longer than the server keeps a session, unless that is done elsewhere."""
-        self._login = replace(login, unless_online=True)
+        self._comeback.sign_in_with(login)
 
     def shown(self, seq: int) -> None:
         """Note that everything up to `seq` was shown; the server hears of it, and the file, within a second."""
@@ -258,7 +248,7 @@ class Channel:
         if self._link is None:
             return  # in an attempt to connect, which says so itself
         self._link = None
-        self._last_sent = self._unanswered.last_id
+        self._comeback.lost()
         self._keep_alive.stop()
         ending = Ending(self._said, said=True) if self._said and reason == LOST else Ending(reason)
         self._said = ""
@@ -299,24 +289,10 @@ class Channel:
     # ---- a session outlives its connection ----
 
     async def _resume(self, ending: Ending) -> None:
-        """Reconnect and take the session up again, or end it with what ended the connection."""
-        self._on_notice(f"{ending.text} Connecting again ...")
-        try:
-            await retry(self._attempt, self._patience, self._waits)
-        except TimeoutError:
-            self._finish(ending)
-        except ConnectionFailed as error:
-            self._finish(Ending(str(error), said=isinstance(error, Refused)))
-        else:
-            self._on_notice("Signed in again, after a long absence." if self._expired else "Connected again.")
-            self._expired = False
-
-    def _waits(self, until: float | None) -> None:
-        self.retry_at = until
-
-    async def _attempt(self) -> None:
-        request = Resume(0, self.token, self._received)
-        await resume(self._dialer, request, self._unanswered, Ends(self._receive, self._use, self._lost, self._over))
+        ends = Ends(self._receive, self._use, self._lost, self._over)
+        ended = await self._comeback.take_up(ending, lambda: Resume(0, self.token, self._received), ends)
+        if ended is not None:
+            self._finish(ended)
 
     @property
     def _received(self) -> int:
@@ -324,13 +300,7 @@ class Channel:
         return max(self.last_seq, self._position.seq if self._position is not None else 0)
 
     def _over(self) -> Login | None:
-        """The session is over: nobody knows what became of requests that were sent. Return how to begin another one."""
-        if self._login is None:
-            return None
-        self._expired = True
-        for number in self._unanswered.up_to(self._last_sent):
-            self._answered(number, Error("unknown_outcome", UNKNOWN_OUTCOME, number))
-        return replace(self._login, after=self._received or None)
+        return self._comeback.another_session(self._received, self._answered)
 
     def _use(self, link: Link) -> None:
         self._link = link

@@ -6,12 +6,9 @@ Both front ends use it: the line filter and the REPL. All output is in the order
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -21,14 +18,14 @@ from tessenger.client.channel import Channel
 from tessenger.client.commands import Call, Kind, Mistake, help_text
 from tessenger.client.conversation import Conversation
 from tessenger.client.delivery import Event
-from tessenger.client.files import FileProcess, ProcessDied, Report
+from tessenger.client.file_commands import FileCommands
+from tessenger.client.files import FileProcess, Report
 from tessenger.client.groups import GroupCommands, shown
 from tessenger.client.ignored import Ignored
-from tessenger.client.local_files import absolute, files_in, is_folder, unreadable
 from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked
-from tessenger.client.offers import Ask, Effects, Note, Refuse, Show, Tell, Transfers
+from tessenger.client.offers import Transfers
+from tessenger.client.output import Output
 from tessenger.client.preferences import Preferences
-from tessenger.client.transfer import describe
 from tessenger.client.whole import whole
 from tessenger.wire.messages import (
     ActiveUser,
@@ -56,40 +53,6 @@ from tessenger.wire.text import clean_line
 LOGOUT_SECONDS = 5.0
 """How long a logout waits for the server's answer."""
 
-TICK_SECONDS = 1.0
-"""How often the age of offers is looked at."""
-
-
-class Output(Protocol):
-    """Where text goes; a front end."""
-
-    def show(self, text: str) -> None:
-        """Show an answer or an event, one line or several."""
-
-    def refuse(self, text: str) -> None:
-        """Show why something that was asked for is not done."""
-
-    def message(self, event: Message | GroupMessage, *, missed: bool) -> None:
-        """Show a message that came; `missed`: one of a time when nobody was connected here."""
-
-    def unread(self, event: Unread) -> None:
-        """Say how many messages of an absence come next."""
-
-    def look_back(self, events: Sequence[Message | GroupMessage]) -> None:
-        """Show what was said before, as it was asked for."""
-
-    def notice(self, text: str) -> None:
-        """Mention something aside from the chat."""
-
-    def changed(self) -> None:
-        """A transfer has moved on."""
-
-    def clear(self) -> None:
-        """Begin with an empty screen, where there is one."""
-
-    def once_shown(self, then: Callable[[], None]) -> None:
-        """Call `then` when everything so far is where people see it, or other programs read it."""
-
 
 class KnownNames(Struct, frozen=True):
     """What can be completed: who is online, which groups there are."""
@@ -105,20 +68,15 @@ class Chat:
         self, connection: Channel, files: FileProcess, output: Output, transfers: Transfers, limits: Limits,
         preferences: Preferences, ignored: Ignored,
     ) -> None:  # fmt: skip
-        self.transfers = transfers
+        self._files = FileCommands(transfers, files, connection, output)
         self.conversation = Conversation()
         self._preferences = preferences
         self._ignored = ignored
         self._connection = connection
-        self._files = files
         self._output = output
         self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._changed = asyncio.Event()
-        self._opening = 0
         self._leaving = False
         self._heading: Unread | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._handlers: dict[str, Callable[..., None]] = {
             "msgto": self._msgto,
             "activeuser": self._activeuser,
@@ -129,12 +87,7 @@ class Chat:
             "quit": self._logout,
             "ignore": self._ignore,
             "clear": self._output.clear,
-            "p2pvideo": self._p2pvideo,
-            "sendfile": self._sendfile,
-            "transfers": self._transfers,
-            "accept": lambda number: self._apply(self.transfers.accept(int(number))),
-            "reject": lambda number: self._apply(self.transfers.reject(int(number))),
-            "cancel": lambda number: self._apply(self.transfers.cancel(int(number))),
+            **self._files.handlers,
             "talk": self._talk,
             "set": self._set,
             "notify": lambda *words: self._set("notify", *words),
@@ -143,13 +96,17 @@ class Chat:
 
     def begin(self) -> None:
         """Show events from here on, first those that came right behind the sign-in."""
-        self._tick()
+        self._files.begin()
         self._connection.deliver_to(self.on_event)
 
     def end(self) -> None:
         """Nothing more is shown or sent."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._files.end()
+
+    @property
+    def transfers(self) -> Transfers:
+        """The files that are offered, on their way, or just done."""
+        return self._files.transfers
 
     @property
     def leaving(self) -> bool:
@@ -186,16 +143,14 @@ class Chat:
         """Wait until every line so far has its answer, or the session has ended."""
         while not self._connection.ended.done():
             await self._connection.settled()
-            if not self._opening:
+            if not self._files.opening:
                 return
-            self._changed.clear()
-            await self._changed.wait()
+            await self._files.changed()
 
     async def uploaded(self) -> None:
         """Wait until one's own uploads have ended, or the session has."""
         while self.transfers.uploading and not self._connection.ended.done():
-            self._changed.clear()
-            await self._changed.wait()
+            await self._files.changed()
 
     async def log_out(self) -> None:
         """Sign out, unless that has happened; the connection's end follows within `LOGOUT_SECONDS`."""
@@ -209,14 +164,15 @@ class Chat:
 
     def cancel_foreground(self) -> bool:
         """Give up the newest of one's own uploads, if there is one; tell whether there was."""
-        mine = [t.number for t in self.transfers if t.outgoing and not t.ended]
-        if mine:
-            self._apply(self.transfers.cancel(mine[-1]))
-        return bool(mine)
+        return self._files.cancel_newest()
+
+    def on_report(self, report: Report) -> None:
+        """The UDP process has something to say."""
+        self._files.on_report(report)
 
     async def names(self) -> KnownNames:
         """Ask the server for the names that can be completed."""
-        done: asyncio.Future[KnownNames] = self._loop.create_future()
+        done: asyncio.Future[KnownNames] = asyncio.get_running_loop().create_future()
         self._ask_names(lambda names: None if done.done() else done.set_result(names))
         return await self._connection.unless_ended(done)
 
@@ -300,37 +256,9 @@ class Chat:
 
     def _logout(self) -> None:
         self._leaving = True
-        self._apply(self.transfers.leave())
+        self._files.leave()
         self._connection.tell_seen()
         self._ask(Logout(0), lambda answer: None)  # the connection ends with `bye`, and the front end says so
-
-    def _p2pvideo(self, to: str, path: str) -> None:
-        full = absolute(path)
-        problem = unreadable(full, path)
-        if problem:
-            self._output.refuse(problem)
-        else:
-            self._offer(to, full, full.name)
-
-    def _sendfile(self, to: str, *paths: str) -> None:
-        for path in paths:
-            full = absolute(path)
-            whole_folder = is_folder(full, path)
-            problem = "" if whole_folder else unreadable(full, path)
-            if problem:
-                self._output.refuse(problem)
-                continue
-            files = list(files_in(full)) if whole_folder else [(full, full.name)]
-            if not files:
-                self._output.refuse(f"There is no file in {clean_line(path)}.")
-            for file, name in files:
-                self._offer(to, file, name)
-
-    def _offer(self, to: str, file: Path, name: str) -> None:
-        self._apply(self.transfers.send(secrets.token_hex(8), to, str(file), name, self._loop.time()))
-
-    def _transfers(self) -> None:
-        self._output.show("\n".join(map(describe, self.transfers)) or "There are no transfers.")
 
     def _ask(self, request: AnyRequest, on_answer: Callable[[AnyAnswer], None]) -> None:
         """Send a request; `on_answer` gets all parts of its answer as one. An error is shown in the server's words."""
@@ -371,7 +299,7 @@ class Chat:
                 if event.user == self._connection.user:
                     self._not_in(event.group)
             case _:
-                self._apply(self.transfers.event(event, self._loop.time()))
+                self._files.on_event(event)
         self._output.once_shown(partial(self._connection.shown, event.seq))
 
     def _head(self, seq: int) -> None:
@@ -384,36 +312,3 @@ class Chat:
         if self.conversation.is_over(group):
             self._output.notice("That was where you talked; plain lines are commands again.")
             self._output.changed()
-
-    def on_report(self, report: Report) -> None:
-        """The UDP process has something to say."""
-        if isinstance(report, ProcessDied):
-            self._apply(self.transfers.process_died(self._loop.time()))
-        else:
-            self._apply(self.transfers.report(report, self._loop.time()))
-
-    def _apply(self, effects: Effects) -> None:
-        for effect in [*effects, *self.transfers.start_waiting(self._loop.time())]:
-            match effect:
-                case Show(text=text):
-                    self._output.show(text)
-                case Refuse(text=text):
-                    self._output.refuse(text)
-                case Note(text=text):
-                    self._output.notice(text)
-                case Tell(message=message):
-                    self._files.send(message)
-                case Ask(transfer=transfer, request=request):
-                    self._connection.request(request, partial(self._transfer_answered, transfer))
-        self._opening = sum(t.outgoing and t.opening for t in self.transfers)
-        self._changed.set()
-        self._output.changed()
-
-    def _transfer_answered(self, transfer: str, answer: AnyAnswer) -> None:
-        self._apply(self.transfers.answered(transfer, answer))
-
-    def _tick(self) -> None:
-        effects = self.transfers.tick(self._loop.time())
-        if effects:
-            self._apply(effects)
-        self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
