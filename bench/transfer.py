@@ -69,6 +69,7 @@ class Bench:
             self._runs += 1
             folder = self.folder / f"run{self._runs}"
             folder.mkdir()
+            os.sync()  # no run pays for what those before it, or the making of the file, have left to be written
             try:
                 results.append(run(folder))
             except (RuntimeError, subprocess.SubprocessError, OSError, TimeoutError, AssertionError) as error:
