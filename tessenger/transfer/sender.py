@@ -5,6 +5,7 @@ from __future__ import annotations
 from tessenger.errors import TransferError
 from tessenger.transfer import packets
 from tessenger.transfer.blocks import CUTS
+from tessenger.transfer.closing import CLOSE_SECONDS
 from tessenger.transfer.congestion import Congestion
 from tessenger.transfer.keys import Binding, TransferKeys
 from tessenger.transfer.packets import CONTROL_HEADER, Fin, Kind, PacketError
@@ -12,7 +13,7 @@ from tessenger.transfer.path_mtu import PathMtu
 from tessenger.transfer.ports import Address, Source, Train
 from tessenger.transfer.prefix import PrefixCheck
 from tessenger.transfer.recovery import Recovery, Sample
-from tessenger.transfer.session import CLOSE_SECONDS, NEVER, WINDOW, Peer, Session, Settings
+from tessenger.transfer.session import NEVER, WINDOW, Peer, Session, Settings
 from tessenger.transfer.window import SendWindow, Slot
 
 MAX_TRAIN_BYTES = 65_507

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tessenger.transfer import packets
+from tessenger.transfer.closing import CLOSE_SECONDS, Closing, LastWord
 from tessenger.transfer.control import ControlChannel
 from tessenger.transfer.keys import Binding, Cipher, TransferKeys
 from tessenger.transfer.packets import CONTROL, NO_ECHO, Hello, Kind, PacketError
@@ -21,9 +22,6 @@ NEVER = float("inf")
 
 HELLO_EVERY = 0.2
 CHALLENGE_EVERY = 0.1
-CLOSE_EVERY = 0.2
-CLOSE_SECONDS = 2.0
-"""How long a side that failed, or that has nothing to do any more, still answers."""
 STALLED_AFTER = 2.0
 """Seconds without progress after which people see `stalled`."""
 WINDOW = 2_048
@@ -85,10 +83,8 @@ class Session:
         self._hello_sent_at = now
         self._candidate: tuple[Address, bytes, float] | None = None
         self._progress_at = now
-        self._close_at = NEVER
-        self._close_until = NEVER
-        self._farewell: tuple[Kind, bytes] | None = None
-        self._farewell_at = -NEVER
+        self._closing: Closing | None = None
+        """Since the outcome is known."""
         self._handlers: dict[int, Callable[[bytes, Address, float], None]] = {
             Kind.HELLO: self._on_hello,
             Kind.CHALLENGE: self._on_challenge,
@@ -112,7 +108,7 @@ class Session:
     @property
     def unheard(self) -> bool:
         """Whether the peer has not confirmed yet that it knows how the transfer ended."""
-        return not self.over and self._farewell is not None
+        return not self.over and self._closing is not None and self._closing.unheard
 
     @property
     def rest(self) -> float:
@@ -139,16 +135,15 @@ class Session:
 
     def next_timer(self) -> float:
         """Return when `handle_timer` or `datagrams_to_send` has something to do even if nothing comes."""
-        if self.outcome is not None:
-            return min(self._close_at, self._close_until)
+        if self._closing is not None:
+            return self._closing.due_at
         return min(self._hello_at, self._progress_at + self._settings.stall_seconds)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
-        if self.outcome is not None:
-            if now >= self._close_until:
-                self.over = True
-            elif now >= self._close_at:
+        if self._closing is not None:
+            self.over = self._closing.is_over(now)
+            if not self.over and now >= self._closing.due_at:
                 self._say_farewell(now)
         elif now >= self._progress_at + self._settings.stall_seconds:
             self._stall(now)
@@ -199,23 +194,19 @@ class Session:
         farewell = Kind.LEAVE if keep else Kind.ABORT
         self._close(now, CLOSE_SECONDS, (farewell, packets.encode_reason(tell)) if tell else None)
 
-    def _complete(self, path: str, now: float, seconds: float, farewell: tuple[Kind, bytes] | None) -> None:
+    def _complete(self, path: str, now: float, seconds: float, farewell: LastWord | None) -> None:
         self.outcome = Outcome(path, "")
         self._close(now, seconds, farewell)
 
-    def _close(self, now: float, seconds: float, farewell: tuple[Kind, bytes] | None) -> None:
-        self._close_until = now + seconds
-        self._farewell = farewell
+    def _close(self, now: float, seconds: float, word: LastWord | None) -> None:
+        self._closing = Closing(word, seconds, now)
         self._say_farewell(now)
 
     def _say_farewell(self, now: float) -> None:
-        """Send the last word again: the peer has not heard it, or it would be quiet."""
-        if self._farewell is None:
-            return
-        self._close_at = now + CLOSE_EVERY
-        if now - self._farewell_at >= CLOSE_EVERY / 2:
-            self._farewell_at = now
-            self._send(*self._farewell)
+        """Send the last word again, if it is time."""
+        word = self._closing.say(now) if self._closing is not None else None
+        if word is not None:
+            self._send(*word)
 
     # ---- control datagrams ----
 
@@ -304,10 +295,8 @@ class Session:
         self._progressed(now)
 
     def _on_bye(self, body: bytes, address: Address, now: float) -> None:
-        if self.outcome is not None:
-            self._farewell = None
-            self._close_at = NEVER
-            self._close_until = min(self._close_until, now + CLOSE_EVERY)
+        if self._closing is not None:
+            self._closing.heard(now)
 
     def _stall(self, now: float) -> None:
         seconds = f"{self._settings.stall_seconds:g} s"
