@@ -6,8 +6,13 @@ It asks no terminal where its cursor is: such answers arrive between keys, and l
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import errno
+import os
+import signal
 import sys
+import termios
 from collections.abc import Callable, Mapping
 
 from msgspec import Struct
@@ -35,6 +40,10 @@ SEQUENCE_SECONDS = {EditingMode.EMACS: 1.0, EditingMode.VI: 0.1}
 
 ESCAPE_SECONDS = 0.05
 """How long the terminal may take to send the rest of a key's escape sequence."""
+
+
+_LOCAL_MODES = 3
+"""Where `termios.tcgetattr` has them."""
 
 
 class TerminalOutput(Vt100_Output):
@@ -107,7 +116,26 @@ class LineEditor:
 
     async def run(self) -> None:
         """Let the person type until they leave, which raises `EOFError`, or this is cancelled."""
-        await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGCONT, self._continued)
+        try:
+            await self._session.prompt_async(handle_sigint=False, set_exception_handler=False)
+        finally:
+            loop.remove_signal_handler(signal.SIGCONT)
+
+    def _continued(self) -> None:
+        """Take the terminal again after a stop that leaves no time to give it back (SIGSTOP): the shell has used it.
+
+        After Ctrl-Z it is ours already. In the background it is the shell's until that brings us forward.
+        """
+        terminal = self.app.input.fileno()
+        with contextlib.suppress(OSError, termios.error):  # it is gone: SIGHUP and the end of the input say so
+            is_ours = not termios.tcgetattr(terminal)[_LOCAL_MODES] & termios.ICANON
+            if is_ours or not self.app.is_running or os.tcgetpgrp(terminal) != os.getpgrp():
+                return
+            self.app.input.raw_mode().__enter__()  # left together with what the application has entered
+            self.app.renderer.reset()
+            self.app.invalidate()
 
     def adjust(self) -> None:
         """Draw anew, with the settings that hold now."""

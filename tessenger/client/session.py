@@ -54,6 +54,10 @@ LOGOUT_SECONDS = 5.0
 """How long a logout waits for the server's answer."""
 
 
+LEAVING = frozenset({"logout", "quit"})
+"""Commands that end the session."""
+
+
 class KnownNames(Struct, frozen=True):
     """What can be completed: who is online, which groups there are."""
 
@@ -76,6 +80,7 @@ class Chat:
         self._output = output
         self._limits = limits
         self._leaving = False
+        self._wants_to_leave = False
         self._heading: Unread | None = None
         self._handlers: dict[str, Callable[..., None]] = {
             "msgto": self._msgto,
@@ -110,8 +115,8 @@ class Chat:
 
     @property
     def leaving(self) -> bool:
-        """Whether the person has said that they leave."""
-        return self._leaving
+        """Whether the person has said that they leave, though answers may have to come before that."""
+        return self._leaving or self._wants_to_leave
 
     # ---- what the person types ----
 
@@ -130,6 +135,7 @@ class Chat:
             self._output.refuse(mistake.text)
             return
         assert isinstance(call, Call)
+        self._wants_to_leave = call.command.name in LEAVING
         if call.command.pipelined:
             await self._connection.room()
         else:

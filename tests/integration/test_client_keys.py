@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tessenger.wire.messages import Cancel, Logout, MsgTo, P2PVideo
+from tessenger.wire.messages import Cancel, Logout, MsgTo, Names, P2PVideo
 from tests.support.deadline import until
 from tests.support.fake_server import FakeServer
+from tests.support.faults import wait_for_state
 from tests.support.person import Person
 from tests.support.piped_client import SCRIPTED, environment
 from tests.support.pty_terminal import CTRL_C, CTRL_D, ENTER, PtyTerminal
@@ -109,6 +110,27 @@ def test_suspending(server: FakeServer, tmp_path: Path) -> None:
         assert "Bye, aaa!" in shell.text()
 
 
+def test_a_stop_without_a_warning(server: FakeServer, terminal: PtyTerminal) -> None:
+    """SIGSTOP, and a shell that uses the terminal meanwhile: afterwards keys are keys again, and the line is there."""
+    terminal.type("msgto bbb half")
+    terminal.until_line("> msgto bbb half")
+    assert terminal.child.pid is not None
+    os.kill(terminal.child.pid, signal.SIGSTOP)
+    wait_for_state(terminal.child.pid, "T")
+    modes = termios.tcgetattr(terminal.child.child_fd)
+    modes[0] |= termios.ICRNL
+    modes[3] |= termios.ECHO | termios.ICANON | termios.ISIG
+    termios.tcsetattr(terminal.child.child_fd, termios.TCSANOW, modes)
+    assert is_sane(terminal)
+    os.kill(terminal.child.pid, signal.SIGCONT)
+    until(lambda: not is_sane(terminal), "the terminal stays as the shell has left it")
+    terminal.type(" done" + ENTER)
+    assert server.expect(MsgTo).text == "half done"
+    terminal.type(CTRL_C + CTRL_D)
+    assert terminal.wait() == 0
+    assert is_sane(terminal)
+
+
 def test_a_resize_draws_the_line_anew(server: FakeServer, terminal: PtyTerminal) -> None:
     """Narrower and wider, what is typed and what comes then has the new width."""
     terminal.type("msgto bbb half a li")
@@ -197,6 +219,20 @@ def test_logging_out_without_a_connection(server: FakeServer, terminal: PtyTermi
     terminal.type("/logout" + ENTER)
     assert terminal.wait() == 1
     assert "The server did not answer the logout" in terminal.text()
+
+
+def test_logging_out_while_an_answer_is_due(server: FakeServer, tmp_path: Path) -> None:
+    """Nor does it wait for what was asked before the server was gone, by the client itself for one."""
+    server.script[Names] = lambda request: []
+    person = Person(server.port, tmp_path, "--no-tls")
+    with person.terminal as terminal:
+        person.sign_in()
+        server.expect(Names)
+        server.stop()
+        terminal.until_shown("| reconnecting")
+        terminal.type("/logout" + ENTER)
+        assert terminal.wait() == 1
+        assert "The server did not answer the logout" in terminal.text()
 
 
 def test_leaving_with_requests_that_nobody_answers(server: FakeServer, terminal: PtyTerminal) -> None:
