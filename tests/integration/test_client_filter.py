@@ -42,7 +42,7 @@ from tessenger.wire.messages import (
     UserLine,
     Welcome,
 )
-from tests.support.fake_server import AT, FakeServer
+from tests.support.fake_server import AT, FakeServer, elsewhere, expired
 from tests.support.piped_client import PROMPT, SCRIPTED, PipedClient, environment
 from tests.support.pty_terminal import PtyTerminal
 
@@ -279,18 +279,6 @@ def test_what_was_not_answered_is_sent_again(server: FakeServer, client: PipedCl
     assert client.answer() == [f"message sent at {TIME}"]
     client.type("logout")
     assert client.rest() == ["Bye, aaa!"]
-
-
-def expired(request: AnyRequest) -> list[Answer]:
-    """The session is over."""
-    assert isinstance(request, Resume)
-    return [Denied(request.id, "session_expired", "Your session is over.")]
-
-
-def elsewhere(request: AnyRequest) -> list[Answer]:
-    """The person has another connection."""
-    assert isinstance(request, Login)
-    return [Denied(request.id, "online_elsewhere", "You are elsewhere.")]
 
 
 def test_a_session_that_cannot_be_resumed(server: FakeServer, client: PipedClient) -> None:

@@ -15,7 +15,6 @@ from tessenger.wire.messages import (
     Answer,
     AnyRequest,
     Cancel,
-    Denied,
     Login,
     Logout,
     Message,
@@ -29,7 +28,7 @@ from tessenger.wire.messages import (
     Unread,
     Welcome,
 )
-from tests.support.fake_server import AT, FakeServer
+from tests.support.fake_server import AT, FakeServer, elsewhere, expired
 from tests.support.person import Person
 from tests.support.pty_terminal import CTRL_C, CTRL_D, CTRL_R, ENTER, LEFT, TAB, UP, PtyTerminal
 
@@ -283,18 +282,6 @@ def test_a_broken_connection_is_resumed(server: FakeServer, tmp_path: Path) -> N
             terminal.until_line("> half a li")
             terminal.type(CTRL_C + CTRL_D)
             assert terminal.wait() == 0
-
-
-def expired(request: AnyRequest) -> list[Answer]:
-    """The session is over."""
-    assert isinstance(request, Resume)
-    return [Denied(request.id, "session_expired", "Your session is over.")]
-
-
-def elsewhere(request: AnyRequest) -> list[Answer]:
-    """The person has another connection."""
-    assert isinstance(request, Login)
-    return [Denied(request.id, "online_elsewhere", "You are elsewhere.")]
 
 
 def test_a_session_that_cannot_be_resumed(server: FakeServer, terminal: PtyTerminal) -> None:

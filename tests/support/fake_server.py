@@ -236,3 +236,18 @@ def _cut(sock: socket.socket) -> None:
         pass  # it was gone already
     finally:
         sock.close()
+
+
+# ---- answers for `script` ----
+
+
+def expired(request: AnyRequest) -> list[Answer]:
+    """The session is over."""
+    assert isinstance(request, Resume)
+    return [Denied(request.id, "session_expired", "Your session is over.")]
+
+
+def elsewhere(request: AnyRequest) -> list[Answer]:
+    """The person has another connection."""
+    assert isinstance(request, Login)
+    return [Denied(request.id, "online_elsewhere", "You are elsewhere.")]
