@@ -231,7 +231,8 @@ class Acceptor:
         now = time.monotonic()
         for line in sorted(self._lines, key=lambda line: (not line.told, line.is_stuck(now), line.connections)):
             if line.hand_over(connection, word, now):
-                line.count(address, 1)
+                if word == SERVE:  # one that is only told why not takes nobody's place
+                    line.count(address, 1)
                 return
 
     def _word(self, address: str) -> bytes:

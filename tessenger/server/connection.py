@@ -63,6 +63,11 @@ class ClientConnection(asyncio.Protocol):
             return
         self._deadline = self._door.loop.call_later(self._door.limits.login_seconds, self._nobody_signed_in)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether it is only told why it is not served: it takes no place."""
+        return self._refusal is not None
+
     def data_received(self, data: bytes) -> None:
         """Carry out what is complete."""
         link = self.link

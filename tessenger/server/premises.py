@@ -32,8 +32,8 @@ BACKLOG = 4_096
 LOCK_SECONDS = 3.0
 """How long to wait for the processes of a server that was killed to notice and end."""
 
-SPARE_FILES = 512
-"""Descriptors of a worker beyond those of its clients."""
+SPARE_FILES = 1_280
+"""Descriptors of a worker beyond those of its clients: its own, and 50 a second that are refused for up to 15 s."""
 
 
 class Premises:

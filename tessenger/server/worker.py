@@ -69,7 +69,7 @@ class ClientDoor:
         self.throttled: set[ClientConnection] = set()
         self._tls = tls_context
         self._tasks: set[asyncio.Task[None]] = set()
-        self._acceptor = AcceptorLine(lambda: (connection.address for connection in self.connections), self._take)
+        self._acceptor = AcceptorLine(self._served, self._take)
         self._nobody_left: asyncio.Event | None = None
         log.drained = self._drained
 
@@ -83,7 +83,11 @@ class ClientDoor:
         self.throttled.discard(connection)
         if self._nobody_left is not None and not self.connections:
             self._nobody_left.set()
-        self._acceptor.gone(connection.address)
+        if not connection.is_refused:
+            self._acceptor.gone(connection.address)
+
+    def _served(self) -> list[str]:
+        return [connection.address for connection in self.connections if not connection.is_refused]
 
     async def close(self, *, say_so: bool) -> None:
         """Let everybody read their last lines, for a moment, and close; `say_so`: the server stops on purpose."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from pathlib import Path
 
@@ -22,15 +23,37 @@ def test_connections_from_one_address_are_limited(tmp_path: Path) -> None:
             assert reason["text"] == "There are too many connections from your address."
         clients.pop().close()
         deadline = time.monotonic() + 20
-        while True:  # until the acceptor has heard of it
-            with WireClient(server.port) as again:
-                again.send("ping")
-                if again.read()["type"] == "pong":
-                    break
+        while not _is_served(server.port):  # until the acceptor has heard of it
             assert time.monotonic() < deadline, server.report()
+            time.sleep(0.05)
         for client in clients:
             assert client.ask("ping")["type"] == "pong"
             client.close()
+
+
+def test_who_was_refused_takes_nobody_s_place(tmp_path: Path) -> None:
+    """Even while a refused connection is still held open: once there is room again, the next one is served."""
+    with running_server(tmp_path, config="[limits]\nconnections_per_address = 1\n") as server:
+        first = WireClient(server.port)
+        assert first.ask("ping")["type"] == "pong"
+        with socket.create_connection(("127.0.0.1", server.port)):  # refused, and never shakes hands
+            with WireClient(server.port) as refused:  # after this one's answer the one before it was placed, too
+                assert [line["code"] for line in refused.until_closed()] == ["too_many_connections"]
+            first.close()
+            deadline = time.monotonic() + 8  # below the 15 s that a handshake may take
+            while not _is_served(server.port):  # until the acceptor has heard of it
+                assert time.monotonic() < deadline, server.report()
+                time.sleep(0.05)
+
+
+def _is_served(port: int) -> bool:
+    """Whether a connection is taken now; one that is refused is told why, or only closed where too many were told."""
+    try:
+        with WireClient(port) as client:
+            client.send("ping")
+            return bool(client.read()["type"] == "pong")
+    except (EOFError, OSError):
+        return False
 
 
 def test_connections_in_all_are_limited(tmp_path: Path) -> None:

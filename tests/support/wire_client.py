@@ -15,7 +15,10 @@ class WireClient:
     """A blocking connection: `ask` sends a request and returns its answer, events that come meanwhile are kept."""
 
     def __init__(self, port: int, *, tls: bool = True, receive_buffer: int = 0) -> None:
-        """Connect to this port of loopback; `receive_buffer` makes the kernel's small (bytes), for slow readers."""
+        """Connect to this port of loopback; `receive_buffer` makes the kernel's small (bytes), for slow readers.
+
+        Raises `OSError` when the server closes before the connection is made.
+        """
         plain = socket.socket()
         if receive_buffer:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -26,7 +29,11 @@ class WireClient:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-            self.socket: socket.socket = context.wrap_socket(plain)
+            try:
+                self.socket: socket.socket = context.wrap_socket(plain)
+            except OSError:  # an SSLError is one: the server closed instead of shaking hands
+                plain.close()
+                raise
         else:
             self.socket = plain
         self.socket.settimeout(DEADLINE)
