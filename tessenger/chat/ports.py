@@ -37,12 +37,16 @@ class Journal(Protocol):
         ...
 
     def commit(self, batch: Sequence[AnyEntry]) -> None:
-        """Keep `batch` and what it changes in one transaction.
+        """Keep `batch` and what it changes, all or none of it.
 
         `seq` and `at` are set and rise without gaps; entries without `seq` (`Mark`, `Refused`) are skipped, `Seen`
         changes the reader's position. On return the batch survives the death of any process (and of the machine,
-        with durability "power").
+        with durability "power"). Readers may find it a little later, once it is settled.
         """
+        ...
+
+    def settle(self) -> None:
+        """Let readers find all that was committed."""
         ...
 
     def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
@@ -78,6 +82,10 @@ class Reader(Protocol):
 
     def snapshot(self) -> Snapshot:
         """Return the present state as of the last commit that this reader can see."""
+        ...
+
+    def wait_for(self, seq: int) -> None:
+        """Wait until this reader finds everything up to `seq`, which was committed. Raises `JournalBusy`."""
         ...
 
     def missed(self, user: str, after: int, upto: int) -> list[int]:

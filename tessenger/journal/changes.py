@@ -7,11 +7,12 @@ inside the transaction that also keeps the entries; `read_snapshot` in whatever 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tessenger.chat import entries
 from tessenger.chat.present import Group, Member, Session, Snapshot
+from tessenger.journal import rows
 from tessenger.journal.counters import Counters
 from tessenger.wire import names
 
@@ -164,17 +165,25 @@ CHANGES: dict[type[entries.Entry], Callable[[sqlite3.Connection, Any], None]] = 
 # ---- reading ----
 
 
-def read_last(db: sqlite3.Connection) -> tuple[int, int]:
-    """Return number and time of the last entry; with none since the server started, the number it started behind."""
+def read_last(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> tuple[int, int]:
+    """Return number and time of the last entry; with none since the server started, the number it started behind.
+
+    `behind`: rows that go on behind those in the tables.
+    """
+    if behind:
+        return behind[-1][rows.SEQ], behind[-1][rows.AT]
     (start,) = db.execute("SELECT start_seq FROM meta").fetchone()
     seq, at = db.execute("SELECT seq, at FROM entries ORDER BY seq DESC LIMIT 1").fetchone() or (0, 0)
     return max(seq, start), at
 
 
-def read_snapshot(db: sqlite3.Connection) -> Snapshot:
-    """Return the present state; call it within a transaction, so that all of it is of one moment."""
-    seq, at = read_last(db)
-    counted = Counters.read(db)
+def read_snapshot(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Snapshot:
+    """Return the present state; call it within a transaction, so that all of it is of one moment.
+
+    `behind`: rows that go on behind those in the tables, and change nothing else.
+    """
+    seq, at = read_last(db, behind)
+    counted = Counters.read(db, behind)
     highest = counted.highest_of_all(db)
     sessions = [Session(*row) for row in db.execute(_READ_SESSIONS)]
     for session in sessions:

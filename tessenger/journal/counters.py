@@ -39,14 +39,14 @@ class Counters:
         self._writings = 0
 
     @classmethod
-    def read(cls, db: sqlite3.Connection) -> Self:
-        """Return the counters as of the last entry."""
+    def read(cls, db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Self:
+        """Return the counters as of the last entry; `behind`: rows that go on behind those in the tables."""
         (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
         counters = cls(counted)
         for slot, generation, n in db.execute("SELECT slot, generation, n FROM slots"):
             counters._generations[slot], counters._last[slot] = generation, n
-        behind = db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq", (counted,)).fetchall()
-        counters.count(behind, [rows.from_row(row) for row in behind])
+        uncounted = [*db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq", (counted,)), *behind]
+        counters.count(uncounted, [rows.from_row(row) for row in uncounted])
         return counters
 
     def slots(self) -> dict[int, tuple[int, int]]:

@@ -7,6 +7,7 @@ two of them.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,14 @@ from typing import Any
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ports import Page, Question
 from tessenger.chat.present import Snapshot
+from tessenger.errors import JournalBusy
 from tessenger.journal import changes, history, rows, schema, targets
+
+PATIENCE_SECONDS = 2.0
+"""How long to wait for the logger to settle what was committed; it does so within some milliseconds if it can."""
+
+_AGAIN_SECONDS = 0.002
+"""Between two looks."""
 
 _LAST = 2**63 - 1
 """Above every sequence number."""
@@ -48,6 +56,7 @@ class SqliteReader:
         """Open the journal at `path`, which the logger has made. Raises `JournalError`."""
         self._path = path
         self._db = schema.open_reader(path)
+        self._found_upto = 0
 
     def close(self) -> None:
         """Close the connection."""
@@ -57,6 +66,17 @@ class SqliteReader:
         """Return the present state as of the last commit that this reader can see."""
         with self._transaction() as db:
             return changes.read_snapshot(db)
+
+    def wait_for(self, seq: int) -> None:
+        """Wait until the tables have everything up to `seq`, which was committed. Raises `JournalBusy`."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while seq > self._found_upto:
+            with self._transaction() as db:
+                self._found_upto, _ = changes.read_last(db)
+            if seq > self._found_upto:
+                if time.monotonic() > deadline:
+                    raise JournalBusy(f"The journal has not settled up to entry {seq}.")
+                time.sleep(_AGAIN_SECONDS)
 
     def missed(self, user: str, after: int, upto: int) -> list[int]:
         """Return the numbers of what `user`'s resumed session is due with `after` < seq <= `upto`, in order."""

@@ -31,8 +31,8 @@ _INSERT = [
     for count in range(1, TOGETHER + 1)
 ]
 
-SEQ, KIND, SESSION, REQUEST, SLOT, N, TEXT = map(
-    COLUMNS.index, ("seq", "kind", "session", "request", "slot", "n", "text")
+SEQ, AT, KIND, SESSION, REQUEST, SLOT, N, TEXT = map(
+    COLUMNS.index, ("seq", "at", "kind", "session", "request", "slot", "n", "text")
 )
 """Where a row has these."""
 

@@ -9,14 +9,16 @@ the raise is on the disk before the batch is committed. A clean close lowers it 
 starts (`begin_epoch`) goes on behind `reserved_seq`: after a power cut, or when every process was killed, the numbers
 jump by up to a block and none is ever given twice. A logger that is replaced under a running server goes on behind the
 last entry, for no process's death takes a commit back. So numbers rise without gaps while a server runs.
+
+With "process", a small batch that changes nothing but the log is committed to the tail (see tail.py), and put into the
+tables by `settle`, or with a later batch. Until then readers do not find it: they wait (`SqliteReader.wait_for`).
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +27,8 @@ from tessenger.chat.present import Snapshot
 from tessenger.errors import JournalBusy, JournalError
 from tessenger.journal import changes, rows, schema, targets
 from tessenger.journal.counters import Counters
+from tessenger.journal.tail import Tail
+from tessenger.journal.write_ahead import TRUNCATE_WAIT_MS, WAL_BYTES, WriteAheadFile
 
 BLOCK = 1_000_000
 """Numbers reserved at a time: one fsync (some milliseconds) for as many messages."""
@@ -35,14 +39,14 @@ COUNT_EVERY = 1_000
 COUNT_BATCHES = 16
 """Batches between two of them, at least: where thousands come each second, each writing has more at a time."""
 
-WAL_BYTES = 67_108_864
-"""Above this the write-ahead file is truncated between two batches."""
+SMALL = 32
+"""Entries of a batch that goes to the tail, at most: for more of them the tables cost less than both."""
+
+IN_TAIL = 128
+"""Entries that are in the tail alone, at most: the tables take so many at a time for hardly more each than more."""
 
 SPARE_PAGES = 2_048
 """Free pages (of 4 KiB) that stay in the file, for what comes."""
-
-_TRUNCATE_WAIT_MS = 20
-"""How long truncating may wait for readers and for the checkpointer."""
 
 
 class SqliteJournal:
@@ -50,37 +54,42 @@ class SqliteJournal:
 
     def __init__(self, path: Path, durability: Literal["process", "power"], wal_bytes: int = WAL_BYTES) -> None:
         """Open the journal at `path`, making it where there is none. Raises `JournalError`."""
-        self._path = path
-        self.may_restart: Callable[[], bool] = lambda: False
-        """Tells, once, that the write-ahead file is long, and that hardly anything in it is left to copy."""
-        self._wal = Path(f"{path}-wal")
-        self._wal_file: int | None = None
-        self._wal_bytes = wal_bytes
-        self._truncate_at = wal_bytes
+        self.path = path
         self._reserving = durability == "process"
+        self._tail = Tail(path, wanted=self._reserving)
         self._db = schema.open_writer(path)
+        self.wal = WriteAheadFile(path, self._db, wal_bytes)
         self._synchronous = "NORMAL" if self._reserving else "FULL"
         self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
         try:
-            self._seq, _ = changes.read_last(self._db)
-            self._counters = Counters.read(self._db)
+            (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
+            self._tail.open(epoch, changes.read_last(self._db)[0])
+            self._seq, _ = changes.read_last(self._db, self._tail.rows)
+            self._counters = Counters.read(self._db, self._tail.rows)
             self._reserved, self._logged_seq = self._db.execute("SELECT reserved_seq, logged_seq FROM meta").fetchone()
         except sqlite3.Error as error:
             raise schema.explained(path, error) from error
+        except JournalError:
+            self._db.close()
+            raise
         self._count_now = False
         self._logged_sizes: dict[str, int] = {}
+        self._is_stuck = False
+        """Whether the tables take nothing at the moment: then the tail takes no more."""
+        with suppress(JournalBusy):  # what a process left that died; where it has to stay there, that is said later
+            self.settle()
 
     # ---- the port ----
 
     def load(self) -> Snapshot:
         """Return the present state as of the last commit."""
         try:
-            return changes.read_snapshot(self._db)
+            return changes.read_snapshot(self._db, self._tail.rows)
         except sqlite3.Error as error:
-            raise schema.explained(self._path, error) from error
+            raise schema.explained(self.path, error) from error
 
     def commit(self, batch: Sequence[AnyEntry]) -> None:
-        """Keep `batch` and what it changes in one transaction. Raises `JournalBusy` when there is no room."""
+        """Keep `batch` and what it changes, all or none of it. Raises `JournalBusy` when there is no room."""
         new = rows.to_rows(batch)
         changing = [entry for entry in batch if type(entry) in changes.CHANGES]
         if not new and not changing:
@@ -89,19 +98,47 @@ class SqliteJournal:
         try:
             if self._reserving and last > self._reserved:
                 self._reserve(last + BLOCK)
-            self._transact(new, changing)
+            if changing or not self._keep_in_tail(new):
+                self._transact(new, changing)
+                self._settled()
         except sqlite3.Error as error:
+            self._is_stuck = True
             raise self._rolled_back(error) from error
+        self._counters.count(new, changing)
+        self._seq = last
         if any(type(entry) is Redacted for entry in changing):
-            self._truncate_at = 0  # at once: the write-ahead file still has what was blanked
-        self._committed(new, changing, last)
+            self.wal.forget()  # it still has what was blanked, and so may the tail
+            self._tail.blank()
+        if self.is_settled:
+            self.wal.keep_small()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether readers find all that was committed."""
+        return not self._tail.rows
+
+    def settle(self) -> None:
+        """Let readers find all that was committed. Raises `JournalBusy` when there is no room; it is kept all the same.
+
+        Call it some milliseconds after a commit that left the journal unsettled.
+        """
+        if self.is_settled:
+            return
+        try:
+            self._transact([], [])
+        except sqlite3.Error as error:
+            self._is_stuck = True
+            raise self._rolled_back(error) from error
+        self._settled()
+        self.wal.keep_small()
 
     def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
         """Return at most `limit` entries behind `seq`, in order, as they were committed."""
         try:
             found = self._db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)).fetchall()
         except sqlite3.Error as error:
-            raise schema.explained(self._path, error) from error
+            raise schema.explained(self.path, error) from error
+        found += [row for row in self._tail.rows if row[rows.SEQ] > seq][: limit - len(found)]
         return [rows.from_row(row) for row in found]
 
     # ---- the life of a server ----
@@ -112,6 +149,7 @@ class SqliteJournal:
         Every stored session is detached until `now_ms` + `grace_ms`; no worker of an earlier server counts any more.
         """
         start = max(self._seq, self._reserved)
+        self.settle()
         with self._synced() as db:
             targets.fill(db, self._counters.seq, start)
             self._counters.write(db, start)
@@ -121,6 +159,7 @@ class SqliteJournal:
         self._seq = self._reserved = start
         self._counters = Counters(start)
         (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
+        self._tail.begin(epoch)
         return int(epoch)
 
     def seat(self, slot: int, generation: int) -> None:
@@ -136,22 +175,29 @@ class SqliteJournal:
         Where that fails (no room), the journal is as after a kill: nothing is lost, the next numbers jump.
         """
         try:
+            self.settle()
             with self._synced() as db:
                 self._keep_counted(db)
                 db.execute("UPDATE meta SET reserved_seq = ?", (self._seq,))
-            self._db.execute(f"PRAGMA busy_timeout = {_TRUNCATE_WAIT_MS}")  # readers may be in the way
+            self._tail.remove()
+            self._db.execute(f"PRAGMA busy_timeout = {TRUNCATE_WAIT_MS}")  # readers may be in the way
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except (JournalBusy, JournalError, sqlite3.OperationalError):
             pass  # as documented: this was for the next start's comfort only
         finally:
-            if self._wal_file is not None:
-                os.close(self._wal_file)
-            self._db.close()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the files as they are, as the end of the process does."""
+        self._tail.close()
+        self.wal.close()
+        self._db.close()
 
     # ---- retention ----
 
     def prune(self, seqs: Sequence[int]) -> None:
-        """Forget these entries, in one transaction. Raises `JournalBusy`."""
+        """Forget these entries, but never the last one, in one transaction. Raises `JournalBusy`."""
+        self._tail.blank()
         with self._unsynced() as db:
             db.execute("BEGIN IMMEDIATE")
             numbers = [(seq,) for seq in seqs]
@@ -193,33 +239,42 @@ class SqliteJournal:
 
     def keep_logged(self) -> None:
         """Keep at once what was noted: a log is about to go on in another file. Raises `JournalBusy`."""
+        self.settle()
         with self._synced() as db:
             self._keep_counted(db)
         self._forget_counted()
 
     # ---- inside ----
 
+    def _keep_in_tail(self, new: list[rows.Row]) -> bool:
+        """Commit rows to the tail; tell whether that was possible, and worth it."""
+        if self._is_stuck or self._count_now or len(new) > SMALL or len(self._tail.rows) + len(new) > IN_TAIL:
+            return False
+        return self._tail.append(new)
+
     def _transact(self, new: list[rows.Row], changing: list[AnyEntry]) -> None:
+        """Put the tail's rows and `new` into the tables."""
         db = self._db
-        if self._seq - self._counters.seq >= max(COUNT_EVERY, COUNT_BATCHES * len(new)):
+        both = self._tail.rows + new
+        if self._seq - self._counters.seq >= max(COUNT_EVERY, COUNT_BATCHES * len(both)):
             self._count_now = True
-        if not self._count_now and not changing and len(new) <= rows.TOGETHER:
-            rows.insert(db, new)  # a few messages, as most batches are: a statement is a transaction of its own
+        if not self._count_now and not changing and len(both) <= rows.TOGETHER:
+            rows.insert(db, both)  # a few messages, as most batches are: a statement is a transaction of its own
             return
         db.execute("BEGIN IMMEDIATE")
+        rows.insert(db, both)
         if self._count_now:
             self._keep_counted(db)
-        rows.insert(db, new)
         for entry in changing:
             changes.CHANGES[type(entry)](db, entry)
         db.execute("COMMIT")
 
-    def _committed(self, new: Sequence[rows.Row], changing: Sequence[AnyEntry], last: int) -> None:
+    def _settled(self) -> None:
+        """The tables have everything, and where that was due, what was only counted."""
+        self._is_stuck = False
+        self._tail.settled()
         if self._count_now:
             self._forget_counted()
-        self._counters.count(new, changing)
-        self._seq = last
-        self._truncate_when_large()
 
     def _keep_counted(self, db: sqlite3.Connection) -> None:
         """Write what is only counted so far; the caller's transaction decides whether it stays."""
@@ -268,33 +323,5 @@ class SqliteJournal:
         """Undo the transaction that `error` broke, and return what to raise."""
         if self._db.in_transaction:  # some errors end the transaction by themselves
             self._db.execute("ROLLBACK")
-        reason = schema.explained(self._path, error)
+        reason = schema.explained(self.path, error)
         return JournalBusy(str(reason)) if schema.is_passing(error) else reason
-
-    def _truncate_when_large(self) -> None:
-        """Begin the write-ahead file anew when it is too large; readers in the way make it wait for more growth.
-
-        Where the checkpointer says when, that takes less than a millisecond: the file keeps its size, and is written
-        from its beginning. Shortening it takes tens, for it is most of its pages that the system must let go.
-        """
-        if self.may_restart():
-            self._checkpoint("RESTART", 0)
-        if self._wal_file is None:
-            self._wal_file = os.open(self._wal, os.O_RDONLY)
-        size = os.fstat(self._wal_file).st_size
-        if size <= self._truncate_at:
-            return
-        done = self._checkpoint("TRUNCATE", _TRUNCATE_WAIT_MS)
-        again = size + 1 if not self._truncate_at else size + self._wal_bytes // 4
-        self._truncate_at = self._wal_bytes if done else again
-
-    def _checkpoint(self, mode: Literal["RESTART", "TRUNCATE"], wait_ms: int) -> bool:
-        """Copy what is left, and begin the write-ahead file anew; tell whether nobody was in the way for so long."""
-        self._db.execute(f"PRAGMA busy_timeout = {wait_ms}")
-        try:
-            (busy, _, _) = self._db.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
-        except sqlite3.OperationalError:
-            return False  # no room in the main file either: the batch is safe where it is, and this is tried again
-        finally:
-            self._db.execute(f"PRAGMA busy_timeout = {int(schema.BUSY_SECONDS * 1000)}")
-        return not busy

@@ -1,7 +1,8 @@
 """The logger process: gives every entry its place, commits it, passes it on, and writes the activity logs.
 
 One event loop. What arrives within one turn of it is one batch: one commit, one frame to each follower. Under load a
-batch may wait up to `GATHER_SECONDS` for more, a lone entry never waits.
+batch may wait up to `GATHER_SECONDS` for more, a lone entry never waits. What nobody waits for is done for many batches
+at once, `TIDY_SECONDS` later: settling the journal always, activity logs and console where much comes.
 """
 
 from __future__ import annotations
@@ -34,6 +35,12 @@ GATHER_SECONDS = 0.001
 LOADED = 5_000.0
 """Entries a second above which the logger counts as loaded. Below it, waiting costs more than it saves."""
 
+BUSY = 1_000.0
+"""Entries a second above which lines for the activity logs and the console are gathered, too."""
+
+TIDY_SECONDS = 0.01
+"""How long after a commit what nobody waits for is done at the latest."""
+
 RATE_SECONDS = 0.02
 """Over about how long the rate is measured."""
 
@@ -61,7 +68,7 @@ class Logger:
         self._feed_bytes = config.limits.feed_bytes
         self._journal = SqliteJournal(context.journal, config.journal.durability, config.journal.wal_bytes)
         self._checkpointer = Checkpointer(context.journal, config.journal.wal_bytes)
-        self._journal.may_restart = self._checkpointer.may_restart
+        self._journal.wal.may_restart = self._checkpointer.may_restart
         self._text_logs = TextLogs(context.data_dir, self._journal, config.journal.log_bytes, config.journal.log_files)
         self._text_logs.writing = partial(faults.reach, "logger.text_log")
         self._text_logs.recover()
@@ -73,11 +80,13 @@ class Logger:
         self._waiting: list[tuple[Follower, frames.Append]] = []
         self._waiting_entries = 0
         self._unkept: list[AnyEntry] = []
+        self._unwritten: list[AnyEntry] = []
         self._dead: list[Worker] = []
         self._failure = ""
         self._waits_for = ""
         self._scheduled: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._tidying: asyncio.TimerHandle | None = None
         self._watched: int | None = None
         self._last_flush = 0.0
         self._rate = 0.0
@@ -104,6 +113,7 @@ class Logger:
         administrators.close()
         self._flush()
         self._followers.close()
+        self._write_down()
         self._checkpointer.stop()
         self._text_logs.close()
         self._journal.close()
@@ -137,6 +147,7 @@ class Logger:
     def _reload(self, message: control.Reload) -> None:
         self._level = message.config.console.level
         self._planner.offline_delivery = message.config.messages.offline_delivery
+        self._write_down()
         self._text_logs.reopen()
         if message.removed_users or message.changed_users:
             self._keep(self._ledger.remove_users(message.removed_users, message.changed_users, roles.unix_ms()))
@@ -145,6 +156,7 @@ class Logger:
         if redact.text_of(self._journal, request.seq) is None:
             return admin.Refused(redact.no_message(request.seq))
         self._keep(self._ledger.redact(request.seq, roles.unix_ms()))
+        self._write_down()
         problem = self._waits_for or self._text_logs.failure
         return admin.Refused(f"it will be done later: {problem}") if problem else admin.Done(redact.done(request.seq))
 
@@ -216,32 +228,59 @@ class Logger:
         try:
             self._journal.commit(batch)
         except JournalBusy as problem:
-            if str(problem) != self._waits_for:
-                self._waits_for = str(problem)
-                self._console.print([f"The journal waits: {problem}"])
+            self._waits(problem)
             self._followers.pause()
             self._loop.call_later(RETRY_SECONDS, self._try_again)
             return
         faults.reach("logger.committed")
-        if self._waits_for:
-            self._waits_for = ""
-            self._console.print(["The journal is written again."])
         self._unkept = []
+        if self._journal.is_settled:
+            self._goes_on()
         released = [entry for entry in batch if type(entry) is Released]
         self._followers.pass_on(batch)
         faults.reach("logger.passed_on")
-        self._write_down(batch)
+        self._unwritten += batch
+        if self._rate < BUSY:
+            self._write_down()
+        if self._tidying is None and (self._unwritten or not self._journal.is_settled):
+            self._tidying = self._loop.call_later(TIDY_SECONDS, self._tidy)
         for entry in released:
             self._control.tell(control.ReleasedWorker(Worker(entry.dead_slot, entry.generation)))
         self._watch_time()
+
+    def _waits(self, problem: JournalBusy) -> None:
+        if str(problem) != self._waits_for:
+            self._waits_for = str(problem)
+            self._console.print([f"The journal waits: {problem}"])
+
+    def _goes_on(self) -> None:
+        if self._waits_for:
+            self._waits_for = ""
+            self._console.print(["The journal is written again."])
 
     def _try_again(self) -> None:
         self._keep([])
         if not self._unkept:
             self._flush()
 
-    def _write_down(self, batch: list[AnyEntry]) -> None:
+    def _tidy(self) -> None:
+        """Do what was left for later."""
+        self._tidying = None
+        self._write_down()
+        try:
+            self._journal.settle()
+        except JournalBusy as problem:  # what is committed stays where it is; what comes now waits
+            self._waits(problem)
+            self._tidying = self._loop.call_later(RETRY_SECONDS, self._tidy)
+            return
+        if not self._unkept:
+            self._goes_on()
+
+    def _write_down(self) -> None:
         """Write the text logs and the console's lines."""
+        batch, self._unwritten = self._unwritten, []
+        if not batch:
+            return
         self._text_logs.write(batch)
         if self._text_logs.failure != self._failure:
             self._failure = self._text_logs.failure

@@ -155,6 +155,8 @@ class Office:
         self._reading = ReadingThread(journal, "journal")
         self._looking_back = ReadingThread(journal, "history")
         self._asking = 0
+        self.applied: Callable[[], int] = lambda: 0
+        """Tells up to which entry the worker knows the log."""
         self._following = ThreadPoolExecutor(1, "report")
 
     # ---- the port ----
@@ -187,7 +189,7 @@ class Office:
 
     def missed(self, user: str, after: int, upto: int, then: Callable[[list[int] | Unavailable], None]) -> None:
         """See `chat.ports.Office`."""
-        self._reading.ask(lambda reader: reader.missed(user, after, upto), then)
+        self._reading.ask(lambda reader: reader.missed(user, after, upto), then, upto)
 
     def unread(
         self,
@@ -199,7 +201,7 @@ class Office:
         away: bool,
     ) -> None:
         """See `chat.ports.Office`."""
-        self._reading.ask(lambda reader: reader.unread(user, after, upto, away=away), then)
+        self._reading.ask(lambda reader: reader.unread(user, after, upto, away=away), then, upto)
 
     def entries(
         self, numbers: Sequence[int], max_bytes: int, then: Callable[[list[AnyEntry] | Unavailable], None]
@@ -218,11 +220,11 @@ class Office:
             self._asking -= 1
             then(page)
 
-        self._looking_back.ask(lambda reader: reader.history(question), done)
+        self._looking_back.ask(lambda reader: reader.history(question), done, self.applied())
 
     def answer(self, session: int, request: int, then: Callable[[AnyEntry | Unavailable | None], None]) -> None:
         """See `chat.ports.Office`."""
-        self._reading.ask(lambda reader: reader.answer(session, request), then)
+        self._reading.ask(lambda reader: reader.answer(session, request), then, self.applied())
 
     # ---- for the worker ----
 

@@ -23,7 +23,7 @@ TOGETHER = 16
 
 _log = logging.getLogger("tessenger")
 _Result = TypeVar("_Result")
-_Asked = tuple[Callable[[Reader], Any], Callable[[Any], None]]
+_Asked = tuple[Callable[[Reader], Any], Callable[[Any], None], int]
 
 
 class ReadingThread:
@@ -38,9 +38,11 @@ class ReadingThread:
         self._is_reading = False
         self._loop = asyncio.get_running_loop()
 
-    def ask(self, query: Callable[[Reader], _Result], then: Callable[[_Result | Unavailable], None]) -> None:
-        """Run `query` on the thread, and `then` with what it found on the loop."""
-        self._asked.append((query, then))
+    def ask(
+        self, query: Callable[[Reader], _Result], then: Callable[[_Result | Unavailable], None], upto: int = 0
+    ) -> None:
+        """Run `query` on the thread, and `then` with what it found on the loop. It finds all entries up to `upto`."""
+        self._asked.append((query, then, upto))
         if not self._is_reading:
             self._read_on()
 
@@ -61,13 +63,14 @@ class ReadingThread:
     # ---- on the thread ----
 
     def _read_all(self, together: list[_Asked]) -> None:
-        answers = [(then, self._read(query)) for query, then in together]
+        answers = [(then, self._read(query, upto)) for query, then, upto in together]
         self._loop.call_soon_threadsafe(self._answer, answers)
 
-    def _read(self, query: Callable[[Reader], _Result]) -> _Result | Unavailable:
+    def _read(self, query: Callable[[Reader], _Result], upto: int) -> _Result | Unavailable:
         try:
             if self._reader is None:
                 self._reader = SqliteReader(self._journal)
+            self._reader.wait_for(upto)
             found = query(self._reader)
         except JournalError:  # busy beyond its patience, or out of room: the client may ask again
             return Unavailable()

@@ -152,6 +152,7 @@ class WorkerProcess:
             self._worker, present, self._log, self._office, credentials, _rules(config),
             secrets.token_urlsafe, roles.unix_ms, HANDLERS,
         )  # fmt: skip
+        self._office.applied = lambda: present.seq
         tls_context = tls.server_context(self._context.data_dir) if config.server.tls else None
         door = ClientDoor(self._hub, self._log, config.limits, tls_context)
         self._door = door

@@ -28,8 +28,9 @@ class Pair(Struct):
     reader: Any
 
     def commit(self, batch: list[AnyEntry]) -> list[AnyEntry]:
-        """Commit, and return the batch."""
+        """Commit so that the reader finds it, and return the batch."""
         self.journal.commit(batch)
+        self.journal.settle()
         return batch
 
 

@@ -71,6 +71,7 @@ def test_reading_history_delays_no_other_read(tmp_path: Path) -> None:
     with closing(SqliteJournal(path, "process")) as journal:
         for batch in (history.online("aaa"), history.online("Bbb"), history.message("aaa", "Bbb")):
             journal.commit(batch)
+        journal.settle()
         asyncio.run(_read_both(path))
         with sqlite3.connect(path) as db:
             assert db.execute("SELECT count(*) FROM entries").fetchone() == (3,)
@@ -88,7 +89,7 @@ async def _read_both(path: Path) -> None:
 
     query: Callable[[Reader], Page] = slowly
     office._looking_back.ask(query, asked.set_result)
-    office.missed("Bbb", 0, 9, missed.set_result)
+    office.missed("Bbb", 0, 3, missed.set_result)
     found = await asyncio.wait_for(missed, DEADLINE)
     assert len(found) == 1
     assert not asked.done()

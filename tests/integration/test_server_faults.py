@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.deadline import until
 from tests.support.faults import faulty_server, stopped
 from tests.support.server_process import DEADLINE, ServerProcess, running_server
 from tests.support.wire_client import WireClient
@@ -103,9 +104,10 @@ def check_exactly_once(server: ServerProcess, sent: dict[str, int], got: list[di
     assert len(received) == len(set(received))
     assert [event["seq"] for event in got] == sorted(event["seq"] for event in got)
     assert {event["text"]: event["seq"] for event in got} == sent
-    log = [line.split("; ") for line in (server.data_dir / "messagelog.txt").read_text().splitlines()]
+    path = server.data_dir / "messagelog.txt"
+    until(lambda: path.read_bytes().count(b"\n") == len(sent), f"each has its line\n{server.report()}")
+    log = [line.split("; ") for line in path.read_text().splitlines()]
     assert {fields[4]: int(fields[0]) for fields in log} == sent
-    assert len(log) == len(sent)
 
 
 @pytest.mark.parametrize("role", ["logger", "manager", "acceptor", "worker 1", "worker 2"])

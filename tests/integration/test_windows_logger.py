@@ -69,17 +69,19 @@ def test_the_logger_dies_again_while_a_worker_catches_up(tmp_path: Path) -> None
         assert aaa.lost == bbb.lost == ccc.lost == 0
 
 
-def test_a_power_cut_gives_no_number_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tail", ["as it was", "as it is", "none"])
+def test_a_power_cut_gives_no_number_twice(tmp_path: Path, tail: str) -> None:
     """With durability "process" the last messages may be gone, but whoever saw them is shown what comes after.
 
     The cut is simulated: the journal as it was at an earlier moment, which is not older than its last sync, is put
-    in the place of the journal of a server that was killed.
+    in the place of the journal of a server that was killed. Its tail may be of any moment.
     """
     with faulty_server(tmp_path, workers=1) as (server, _), people(server, "aaa", "bbb") as (aaa, bbb):
         aaa.say("kept", "bbb")
         bbb.settle()
         aaa.settle()
-        on_disk = [server.data_dir / name for name in ("journal.db", "journal.db-wal")]
+        files = ["journal.db", "journal.db-wal", *(["journal.db-tail"] if tail == "as it was" else [])]
+        on_disk = [server.data_dir / name for name in files]
         with stopped(server.pid_of("logger")):  # and with it the checkpoints, which sync
             for path in on_disk:
                 shutil.copy(path, tmp_path)
@@ -89,8 +91,12 @@ def test_a_power_cut_gives_no_number_twice(tmp_path: Path) -> None:
         bbb.settle()
         assert len(bbb.shown) == 51
         highest = bbb.seen
+        if tail == "as it is":
+            on_disk.append(server.data_dir / "journal.db-tail")
+            shutil.copy(on_disk[-1], tmp_path)
         server.kill()
-        (server.data_dir / "journal.db-shm").unlink(missing_ok=True)
+        for name in ("journal.db-shm", "journal.db-tail"):
+            (server.data_dir / name).unlink(missing_ok=True)
         for path in on_disk:
             shutil.copy(tmp_path / path.name, path)
         restart(server)

@@ -26,7 +26,7 @@ def main(data_dir: Path) -> None:
     logs = TextLogs(data_dir, journal)
     logs.recover()
     checkpointer = Checkpointer(path, 2**18, interval=0.01)
-    journal.may_restart = checkpointer.may_restart
+    journal.wal.may_restart = checkpointer.may_restart
     checkpointer.start()
     history = History(journal.load())
     batch = history.online("aaa") + history.online("Bbb") + history.create("aaa", f"g{history.ledger.seq}", "Bbb")

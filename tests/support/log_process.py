@@ -190,7 +190,8 @@ class LoggerProcess:
         return message
 
     def journaled(self) -> list[AnyEntry]:
-        """Return the journal's entries."""
+        """End the process in good order, and return the journal's entries."""
+        self.stop()
         journal = SqliteJournal(self.context.journal, "process")
         try:
             return journal.entries_after(0, 1_000_000)

@@ -60,11 +60,18 @@ class MemoryJournal:
                 self.log.append(copy.deepcopy(entry))
                 self._count(entry)
 
+    def settle(self) -> None:
+        """Readers find everything at once."""
+
     def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
         """Return at most `limit` entries behind `seq`, in order."""
         return [entry for entry in self.log if entry.seq > seq][:limit]
 
     # ---- Reader ----
+
+    def wait_for(self, seq: int) -> None:
+        """It is there."""
+        assert seq <= self.present.seq
 
     def snapshot(self) -> Snapshot:
         """Return the present state as of the last commit."""

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.deadline import until
 from tests.support.server_process import DEADLINE, ServerProcess
 from tests.support.wire_client import WireClient
 
@@ -196,8 +197,9 @@ def check_exactly_once(server: ServerProcess, *people: Person) -> dict[str, int]
         wanted = sorted((seq, text) for text, seq in acknowledged.items() if person.user in due[text])
         assert person.shown == wanted, f"{person.user}\n{server.report()}"
     in_order = sorted((seq, text) for text, seq in acknowledged.items())
-    assert in_journal(server) == in_order, server.report()
-    assert in_text_logs(server) == in_order, server.report()
+    # Others find what was committed some milliseconds later.
+    until(lambda: in_journal(server) == in_order, f"all is in the journal\n{server.report()}")
+    until(lambda: in_text_logs(server) == in_order, f"all is in the activity logs\n{server.report()}")
     return acknowledged
 
 

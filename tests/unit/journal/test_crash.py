@@ -13,7 +13,8 @@ import pytest
 
 from tessenger.chat import lines
 from tessenger.chat.entries import AnyEntry
-from tessenger.errors import JournalBusy, JournalError
+from tessenger.errors import JournalError
+from tessenger.journal import store
 from tessenger.journal.store import SqliteJournal
 from tessenger.journal.text_logs import TextLogs
 from tests.support import journal_writer
@@ -97,8 +98,9 @@ def test_killed_many_times(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_a_torn_write_ahead_file_opens(tmp_path: Path) -> None:
+def test_a_torn_write_ahead_file_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever the last write was torn: the journal opens with a beginning of the log, of whole batches."""
+    monkeypatch.setattr(store, "SMALL", 0)  # all goes there, and nothing into the tail
     journal = SqliteJournal(tmp_path / "journal.db", "process")
     history = History()
     journal.commit(history.online("aaa") + history.online("Bbb"))
@@ -127,22 +129,13 @@ def test_a_torn_write_ahead_file_opens(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_two_processes_write_to_one_journal(tmp_path: Path) -> None:
+def test_a_second_process_cannot_open_it(tmp_path: Path) -> None:
     """A second writer, which the server's own lock keeps out, gets an error and spoils nothing."""
     with writer(tmp_path) as process:
         reported(process, 1)
-        second = SqliteJournal(tmp_path / "journal.db", "process")
-        snapshot = second.load()
-        snapshot.slots.clear()
-        stale = History(snapshot).online("ccc")
-        while reported(process, 1) <= stale[-1].seq:  # some lines are of what was there already
-            pass
-        with pytest.raises((JournalError, JournalBusy)):
-            second.commit(stale)
-        second._db.close()
+        with pytest.raises(JournalError, match="in use by another process"):
+            SqliteJournal(tmp_path / "journal.db", "process")
         last = reported(process, 50)
     journal = SqliteJournal(tmp_path / "journal.db", "process")
-    log = all_entries(journal)
-    assert len(log) >= last
-    assert {entry.user for entry in log if hasattr(entry, "user")} == {"aaa", "Bbb"}
+    assert len(all_entries(journal)) >= last
     journal.close()

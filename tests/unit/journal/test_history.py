@@ -38,10 +38,11 @@ def journal(path: Path) -> Iterator[SqliteJournal]:
         yield opened
 
 
-def paged(path: Path, question: Question) -> list[list[str]]:
+def paged(journal: SqliteJournal, question: Question) -> list[list[str]]:
     """Ask on until there is no more; return the texts of each page."""
     pages = []
-    with closing(SqliteReader(path)) as reader:
+    journal.settle()
+    with closing(SqliteReader(journal.path)) as reader:
         while True:
             page = reader.history(question)
             pages.append([entry.text for entry in page.found])
@@ -95,7 +96,7 @@ def test_pages_add_up_to_what_a_plain_search_finds(
             whole = Question(user, "" if group else peer, group, 10_000, start + since, before, MUCH)
             expected = [entry.text for entry in plain.history(whole).found]
             question = Question(user, whole.peer, group, limit, whole.since, before, MUCH)
-            assert joined(paged(path, question)) == expected
+            assert joined(paged(journal, question)) == expected
 
 
 def test_only_what_one_was_entitled_to(journal: SqliteJournal, path: Path) -> None:
@@ -109,12 +110,12 @@ def test_only_what_one_was_entitled_to(journal: SqliteJournal, path: Path) -> No
     journal.commit(history.to_group("ccc", "g", "after"))
     journal.commit(history.message("aaa", "Bbb", "not for ccc"))
     journal.commit(history.message("ccc", "aaa", "for aaa"))
-    assert paged(path, Question("ccc", "", "", 9, 0, 0, MUCH)) == [["after", "for aaa"]]
-    assert paged(path, Question("ccc", "", "g", 9, 0, 0, MUCH)) == [["after"]]
-    assert paged(path, Question("ccc", "bbb", "", 9, 0, 0, MUCH)) == [[]]
-    assert paged(path, Question("ddd", "", "g", 9, 0, 0, MUCH)) == [[]]
-    assert paged(path, Question("ddd", "", "", 9, 0, 0, MUCH)) == [[]]
-    assert paged(path, Question("AAA", "CCC", "", 9, 0, 0, MUCH)) == [["for aaa"]]
+    assert paged(journal, Question("ccc", "", "", 9, 0, 0, MUCH)) == [["after", "for aaa"]]
+    assert paged(journal, Question("ccc", "", "g", 9, 0, 0, MUCH)) == [["after"]]
+    assert paged(journal, Question("ccc", "bbb", "", 9, 0, 0, MUCH)) == [[]]
+    assert paged(journal, Question("ddd", "", "g", 9, 0, 0, MUCH)) == [[]]
+    assert paged(journal, Question("ddd", "", "", 9, 0, 0, MUCH)) == [[]]
+    assert paged(journal, Question("AAA", "CCC", "", 9, 0, 0, MUCH)) == [["for aaa"]]
 
 
 def test_a_page_is_bounded_in_bytes(journal: SqliteJournal, path: Path) -> None:
@@ -125,6 +126,7 @@ def test_a_page_is_bounded_in_bytes(journal: SqliteJournal, path: Path) -> None:
     texts = ["a" * 100, "\u2603" * 30, "b" * 10, "c" * 1_000]
     for text in texts:
         journal.commit(history.message("aaa", "Bbb", text))
+    journal.settle()
     with closing(SqliteReader(path)) as reader:
         page = reader.history(Question("aaa", "Bbb", "", 9, 0, 0, 100))
         assert [e.text for e in page.found] == texts[3:]
@@ -143,7 +145,7 @@ def test_looking_is_bounded_in_entries(journal: SqliteJournal, path: Path, monke
     journal.commit(history.message("aaa", "Bbb", "long ago"))
     for number in range(950):
         journal.commit(history.message("ccc", "Bbb", str(number)))
-    assert paged(path, Question("aaa", "Bbb", "", 5, 0, 0, MUCH)) == [[]] * 9 + [["long ago"]]
+    assert paged(journal, Question("aaa", "Bbb", "", 5, 0, 0, MUCH)) == [[]] * 9 + [["long ago"]]
 
 
 def test_since_is_found_by_halving(journal: SqliteJournal, path: Path) -> None:
@@ -156,14 +158,15 @@ def test_since_is_found_by_halving(journal: SqliteJournal, path: Path) -> None:
         assert isinstance(entry, Message)
         journal.commit([entry])
         sent.append(entry)
+    journal.settle()
     with sqlite3.connect(path) as db:
         db.execute("DELETE FROM entries WHERE seq % 3 = 0")
     left = [entry for entry in sent if entry.seq % 3]
     for entry in left:
-        assert joined(paged(path, Question("aaa", "", "", 99, entry.at, 0, MUCH))) == [
+        assert joined(paged(journal, Question("aaa", "", "", 99, entry.at, 0, MUCH))) == [
             e.text for e in left if e.at >= entry.at
         ]
-    assert joined(paged(path, Question("aaa", "", "", 99, left[-1].at + 1, 0, MUCH))) == []
+    assert joined(paged(journal, Question("aaa", "", "", 99, left[-1].at + 1, 0, MUCH))) == []
 
 
 def test_every_query_goes_backwards_through_an_index(journal: SqliteJournal, path: Path) -> None:

@@ -35,7 +35,7 @@ class Logger:
     def die(self) -> None:
         """End as kill -9 does."""
         self.logs.close()
-        self.journal._db.close()
+        self.journal.abandon()
 
     def commit(self, batch: Sequence[AnyEntry]) -> None:
         """Commit, and die before the logs are written."""
@@ -253,6 +253,7 @@ def test_a_log_that_cannot_be_opened(logger: Logger) -> None:
     (logger.dir / "userlog.txt").mkdir()
     with pytest.raises(JournalError, match=r"userlog\.txt"):
         logger.start()
+    logger.journal.close()
     (logger.dir / "userlog.txt").rmdir()
     logger.start()
 
