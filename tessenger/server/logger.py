@@ -12,6 +12,7 @@ import gc
 import math
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import Any
 
 import uvloop
 
@@ -57,6 +58,10 @@ CONSOLE_SECONDS = 0.5
 """How long the end of the process may wait for a blocked console."""
 
 
+class LoggerBroken(Exception):
+    """An error that nobody expected has left the logger's work undone."""
+
+
 class Logger:
     """The ordered log over an SQLite journal."""
 
@@ -91,10 +96,12 @@ class Logger:
         self._last_flush = 0.0
         self._rate = 0.0
         self._stopping = asyncio.Event()
+        self._broken: BaseException | None = None
 
     async def run(self, pipe: Connection) -> None:
-        """Serve until the supervisor says stop, or is gone."""
+        """Serve until the supervisor says stop, or is gone. Raises `LoggerBroken`: another process has to go on."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._break)
         self._followers = Followers(
             self._ledger, self._journal, self._appended, self._returned, self._left, self._feed_bytes
         )
@@ -108,6 +115,8 @@ class Logger:
         gc.freeze()
         self._control.ready()
         await self._stopping.wait()
+        if self._broken is not None:
+            raise LoggerBroken from self._broken
         server.close()
         pruning.cancel()
         administrators.close()
@@ -118,6 +127,14 @@ class Logger:
         self._text_logs.close()
         self._journal.close()
         self._console.close(CONSOLE_SECONDS)
+
+    def _break(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """End after an error that nobody expected: what it left undone, the next process finds in the journal."""
+        loop.default_exception_handler(context)
+        problem = context.get("exception")
+        if not isinstance(problem, OSError):  # those are of a connection, which is closed
+            self._broken = problem or RuntimeError(context["message"])
+            self._stopping.set()
 
     async def _prune(self) -> None:
         """Let go what the configuration says may go."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,27 @@ def test_a_power_cut_gives_no_number_twice(tmp_path: Path, tail: str) -> None:
         assert bbb.shown[-1][0] > highest
         numbers = [seq for seq, _ in bbb.shown]
         assert numbers == sorted(set(numbers))
+
+
+def test_a_logger_whose_journal_breaks_is_replaced(tmp_path: Path) -> None:
+    """What it cannot go on from ends it, and does not leave it standing: another one goes on behind what there is."""
+    config = f'{PLAIN}[journal]\ndurability = "power"\n'
+    with faulty_server(tmp_path, config=config) as (server, _), people(server, "aaa", "bbb") as (aaa, bbb):
+        aaa.say("before", "bbb")
+        aaa.settle()
+        logger = server.pid_of("logger")
+        with closing(sqlite3.connect(server.data_dir / "journal.db")) as db:
+            (last,) = db.execute("SELECT max(seq) FROM entries").fetchone()
+            row = (last + 1, 1, "c", 0, 0, 0, 0, 0, None, None, None, b"\x81\xa4name\xa1x")
+            with db:  # a number that is the logger's to give
+                db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        aaa.say("at last", "bbb")
+        server.wait_for_replacement("logger", logger)
+        assert len(check_exactly_once(server, aaa, bbb)) == 2
+        assert aaa.lost == bbb.lost == 0
+        log = (server.data_dir / "error.log").read_text()
+        assert "Another process has written to the journal" in log
+        (server.data_dir / "error.log").unlink()  # as it should be: a test's server leaves none otherwise
 
 
 def test_the_write_ahead_file_stays_small_under_load(tmp_path: Path) -> None:
