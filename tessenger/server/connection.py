@@ -23,8 +23,15 @@ MAX_HELD_BYTES = 1_048_576
 """Bytes of requests that may wait behind one that is under way; above it the connection is not read."""
 
 
-class ClientConnection(asyncio.Protocol):
-    """A client, from the accepted socket to its end."""
+READ_BYTES = 65_536
+"""Bytes read at a time from a TLS connection."""
+
+_read_buffer = bytearray(READ_BYTES)
+_read_view = memoryview(_read_buffer)
+
+
+class ClientConnection:
+    """A client, from the accepted socket to its end. Its kinds below are the event loop's protocols."""
 
     __slots__ = (
         "_allowance", "_allowance_at", "_bad_lines", "_closing", "_cut_off", "_deadline", "_door", "_full", "_held",
@@ -200,6 +207,26 @@ class ClientConnection(asyncio.Protocol):
         if not self.link.session:
             text = words.LOGIN_TIMEOUT.format(seconds=self._door.limits.login_seconds)
             self._door.hub.hang_up(self.link, "login_timeout", text)
+
+
+class PlainConnection(ClientConnection, asyncio.Protocol):
+    """Over TCP: the loop reads into one buffer of its own, and passes on what came."""
+
+    __slots__ = ()
+
+
+class TlsConnection(ClientConnection, asyncio.BufferedProtocol):
+    """Over TLS: all connections read into one buffer, for the loop would allocate 256 KiB for each read."""
+
+    __slots__ = ()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Return where to read to, until `buffer_updated`, which follows at once."""
+        return _read_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Carry out what has come."""
+        self.data_received(bytes(_read_view[:nbytes]))
 
 
 def peer_of(connection: socket.socket) -> str:

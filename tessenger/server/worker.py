@@ -27,7 +27,7 @@ from tessenger.errors import CredentialsError
 from tessenger.journal.reader import SqliteReader
 from tessenger.server import acceptor, control, dead_peers, roles, tls
 from tessenger.server.acceptor_line import AcceptorLine
-from tessenger.server.connection import ClientConnection, peer_of
+from tessenger.server.connection import ClientConnection, PlainConnection, TlsConnection, peer_of
 from tessenger.server.log_link import LogLink
 from tessenger.server.office import Office
 from tessenger.state.credentials import Credentials
@@ -114,7 +114,8 @@ class ClientDoor:
         with contextlib.suppress(OSError):  # it may be gone already, which the next line notices
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             dead_peers.watch(accepted, self.limits.dead_peer_seconds)
-        connection = ClientConnection(self, peer_of(accepted), _REFUSALS.get(word))
+        kind = PlainConnection if self._tls is None else TlsConnection
+        connection = kind(self, peer_of(accepted), _REFUSALS.get(word))
         self.connections.add(connection)
         try:
             if self._tls is None:
@@ -153,7 +154,10 @@ class WorkerProcess:
             secrets.token_urlsafe, roles.unix_ms, HANDLERS,
         )  # fmt: skip
         self._office.applied = lambda: present.seq
-        tls_context = tls.server_context(self._context.data_dir) if config.server.tls else None
+        tls_context = None
+        if config.server.tls:
+            tls.keep_buffers_apart()
+            tls_context = tls.server_context(self._context.data_dir)
         door = ClientDoor(self._hub, self._log, config.limits, tls_context)
         self._door = door
         pipe_end = roles.ControlPipe(pipe, self._heard, self._orphan)

@@ -120,3 +120,30 @@ def test_a_lone_message_to_a_group_costs_one_write_for_each_member(server: Serve
         cost = calls_of(server, lambda: say_one_by_one(sender, members, request))
     assert cost.reads <= 4.5
     assert cost.writes <= MEMBERS + 7.7
+
+
+IDLE = 200
+IDLE_KB = 32
+
+
+def test_what_an_idle_tls_connection_takes(tmp_path: Path) -> None:
+    """Anonymous memory of the worker, in kB for each: 22 where large blocks have pages of their own, 40 otherwise."""
+    users = "".join(f"idle{number} 123\n" for number in range(-20, IDLE))
+    with running_server(tmp_path, config=CONFIG, users=users, workers=1) as server, ExitStack() as connections:
+        worker = server.pid_of("worker 1")
+
+        def sign_in(number: int) -> None:
+            connections.enter_context(WireClient(server.port)).login(f"idle{number}")
+
+        for number in range(-20, 0):  # what the first ones need once
+            sign_in(number)
+        before = anonymous_kb(worker)
+        for number in range(IDLE):
+            sign_in(number)
+        assert (anonymous_kb(worker) - before) / IDLE <= IDLE_KB
+
+
+def anonymous_kb(pid: int) -> int:
+    """Return the memory of a process that no other one has."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:"))
