@@ -69,7 +69,7 @@ def keep_buffers_apart() -> None:
     """Let glibc's malloc go on giving large blocks pages of their own. Other systems are left as they are.
 
     uvloop has a buffer of 256 KiB for each TLS connection, of which a page is used. Blocks of this size have pages of
-    their own at first; but once the first of them is freed, glibc takes them from the heap, between small ones, where they
+    their own at first; but once one of them is freed, glibc takes them from the heap, between small ones, where they
     cost 7 kB more each (`mallopt(3)`, M_MMAP_THRESHOLD: what is set is not adjusted any more).
     """
     with contextlib.suppress(AttributeError, OSError):
