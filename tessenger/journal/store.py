@@ -108,7 +108,7 @@ class SqliteJournal:
         self._seq = last
         if any(type(entry) is Redacted for entry in changing):
             self.wal.forget()  # it still has what was blanked, and so may the tail
-            self._tail.blank()
+            self._tail.forget()
         if self.is_settled:
             self.wal.keep_small()
 
@@ -197,7 +197,7 @@ class SqliteJournal:
 
     def prune(self, seqs: Sequence[int]) -> None:
         """Forget these entries, but never the last one, in one transaction. Raises `JournalBusy`."""
-        self._tail.blank()
+        self._tail.forget()
         with self._unsynced() as db:
             db.execute("BEGIN IMMEDIATE")
             numbers = [(seq,) for seq in seqs]

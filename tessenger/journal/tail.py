@@ -16,13 +16,14 @@ import errno
 import fcntl
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import msgspec
 
-from tessenger.errors import JournalBusy, JournalError
+from tessenger.errors import JournalError
 from tessenger.journal.rows import SEQ, Row
 
 SIZE = 1_048_576
@@ -45,6 +46,7 @@ class Tail:
         self._path = Path(f"{journal}-tail")
         self._wanted = wanted
         self._has_room = False
+        self._is_forgetting = False
         self._fd = -1
         self._end = _HEAD.size
         self._used = _HEAD.size
@@ -105,15 +107,17 @@ class Tail:
         self._end = _HEAD.size
         if not self._wanted:
             self.remove()
+        elif self._is_forgetting:
+            self.forget()
 
-    def blank(self) -> None:
-        """Overwrite what the tables have: some of it nobody may find here any more. Raises `JournalBusy`."""
-        if self._used > self._end:
-            try:
+    def forget(self) -> None:
+        """Overwrite what the tables have, now or as soon as possible: some of it nobody may find here any more."""
+        self._is_forgetting = self._used > self._end
+        if self._is_forgetting:
+            with suppress(OSError):
                 _write(self._fd, bytes(self._used - self._end), self._end)
-            except OSError as error:
-                raise JournalBusy(f"The journal's tail cannot be written: {error.strerror}.") from error
-            self._used = self._end
+                self._used = self._end
+                self._is_forgetting = False
 
     def remove(self) -> None:
         """Leave no file: the tables have all rows."""

@@ -265,6 +265,18 @@ def test_what_nobody_may_read_any_more_is_not_in_the_file(life: Life) -> None:
     assert life.found()[-2:] == life.committed[-2:]
 
 
+def test_what_cannot_be_overwritten_at_once_is_later(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A redaction is committed all the same, and the tail is blanked as soon as that works again."""
+    secret = life.history.message("aaa", "Bbb", "the secret")
+    life.commit(secret)
+    with full_disk(monkeypatch, life, tables=False):
+        life.commit(life.history.ledger.redact(secret[0].seq, life.history.now))
+        assert b"the secret" in life.tail.read_bytes()
+    life.say(size=5)
+    life.journal.settle()
+    assert b"the secret" not in life.tail.read_bytes()
+
+
 def test_with_power_there_is_none(life: Life) -> None:
     """What a server with durability "process" left, one with "power" takes over; then every batch is on the disk."""
     life.say()
