@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -42,6 +41,16 @@ class Place:
         self.lines: bytes | None = None
 
 
+class Waiting(list[AnyRequest | BadLine]):
+    """Requests in the order in which they came. It takes 72 bytes while nothing waits, where a deque takes 760."""
+
+    __slots__ = ()
+
+    def popleft(self) -> AnyRequest | BadLine:
+        """Take the first one."""
+        return self.pop(0)  # few wait, for a connection with many is not read
+
+
 class Link:
     """A connection, and the session that it carries once somebody signed in.
 
@@ -68,10 +77,10 @@ class Link:
         self.unanswered = 0
         self.unread = 0
         self.noted: dict[str, str] = {}
-        self.waiting: deque[AnyRequest | BadLine] = deque()
+        self.waiting = Waiting()
         self._carrier = carrier
         self.out = carrier.write
-        self._held: deque[bytes | Place] = deque()
+        self._held: list[bytes | Place] = []
         self._held_bytes = 0
 
     def write(self, data: bytes) -> None:
@@ -106,15 +115,14 @@ class Link:
         """Fill a place, and send what was kept back up to the next place that is empty."""
         place.lines = lines
         ready: list[bytes] = []
-        while self._held:
-            first = self._held[0]
+        for first in self._held:
             data = first.lines if isinstance(first, Place) else first
             if data is None:
                 break
             ready.append(data)
-            self._held.popleft()
             if data is first:
                 self._held_bytes -= len(data)
+        del self._held[: len(ready)]
         joined = b"".join(ready)
         if joined and not self.ended:
             self.out(joined)
