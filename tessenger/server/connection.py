@@ -34,7 +34,7 @@ class ClientConnection:
     """A client, from the accepted socket to its end. Its kinds below are the event loop's protocols."""
 
     __slots__ = (
-        "_allowance", "_allowance_at", "_bad_lines", "_closing", "_cut_off", "_deadline", "_door", "_full", "_held",
+        "_allowance", "_allowance_at", "_bad_lines", "_closing", "_cut_off", "_door", "_full", "_held",
         "_paused", "_reader", "_refusal", "_transport", "_when_written", "address", "link",
     )  # fmt: skip
 
@@ -54,7 +54,6 @@ class ClientConnection:
         self._allowance = float(door.limits.burst)
         self._allowance_at = door.loop.time()
         self._transport: asyncio.Transport
-        self._deadline: asyncio.TimerHandle | None = None
         self.link = Link(address, self)
 
     # ---- the transport ----
@@ -68,7 +67,7 @@ class ClientConnection:
         if self._refusal is not None:
             self._door.hub.hang_up(self.link, *self._refusal)
             return
-        self._deadline = self._door.loop.call_later(self._door.limits.login_seconds, self._nobody_signed_in)
+        self._door.newcomers.came(self)
 
     @property
     def is_refused(self) -> bool:
@@ -109,8 +108,6 @@ class ClientConnection:
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the session go on without a connection."""
         self._when_written = None
-        if self._deadline is not None:
-            self._deadline.cancel()
         self._closing = True
         self._door.hub.lost(self.link)
         self._door.gone(self)
@@ -202,8 +199,8 @@ class ClientConnection:
 
     # ---- the end ----
 
-    def _nobody_signed_in(self) -> None:
-        self._deadline = None
+    def must_be_signed_in(self) -> None:
+        """Go, where nobody has signed in: there was time for it."""
         if not self.link.session:
             text = words.LOGIN_TIMEOUT.format(seconds=self._door.limits.login_seconds)
             self._door.hub.hang_up(self.link, "login_timeout", text)

@@ -29,6 +29,7 @@ from tessenger.server import acceptor, control, dead_peers, roles, tls
 from tessenger.server.acceptor_line import AcceptorLine
 from tessenger.server.connection import ClientConnection, PlainConnection, TlsConnection, peer_of
 from tessenger.server.log_link import LogLink
+from tessenger.server.newcomers import Newcomers
 from tessenger.server.office import Office
 from tessenger.state.credentials import Credentials
 from tessenger.wire.messages import ErrorCode
@@ -67,6 +68,9 @@ class ClientDoor:
         self.loop = asyncio.get_running_loop()
         self.connections: set[ClientConnection] = set()
         self.throttled: set[ClientConnection] = set()
+        self.newcomers: Newcomers[ClientConnection] = Newcomers(
+            self.loop, lambda: self.limits.login_seconds, ClientConnection.must_be_signed_in
+        )
         self._tls = tls_context
         self._tasks: set[asyncio.Task[None]] = set()
         self._acceptor = AcceptorLine(self._served, self._take)
@@ -81,6 +85,7 @@ class ClientDoor:
         """Forget a connection and let the acceptor know."""
         self.connections.discard(connection)
         self.throttled.discard(connection)
+        self.newcomers.left(connection)
         if self._nobody_left is not None and not self.connections:
             self._nobody_left.set()
         if not connection.is_refused:
