@@ -26,6 +26,9 @@ MAX_HELD_BYTES = 1_048_576
 READ_BYTES = 65_536
 """Bytes read at a time from a TLS connection."""
 
+RECORD_BYTES = 16_384
+"""Bytes in the largest TLS record."""
+
 _read_buffer = bytearray(READ_BYTES)
 _read_view = memoryview(_read_buffer)
 
@@ -215,7 +218,34 @@ class PlainConnection(ClientConnection, asyncio.Protocol):
 class TlsConnection(ClientConnection, asyncio.BufferedProtocol):
     """Over TLS: all connections read into one buffer, for the loop would allocate 256 KiB for each read."""
 
-    __slots__ = ()
+    __slots__ = ("_in_parts",)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `ClientConnection`."""
+        self._in_parts = False
+        super().connection_made(transport)
+        self.link.out = self.write
+
+    def write(self, data: bytes) -> None:
+        """Send it by records: for good, the connection keeps room for the most that it ever encrypted at once."""
+        if len(data) <= RECORD_BYTES:
+            self._transport.write(data)
+            return
+        was_full = self._full
+        view = memoryview(data)
+        self._in_parts = True
+        for start in range(0, len(data), RECORD_BYTES):
+            self._transport.write(view[start : start + RECORD_BYTES])
+        self._in_parts = False
+        if self._full and not was_full:
+            super().pause_writing()
+
+    def pause_writing(self) -> None:
+        """See `ClientConnection`; it may write, but not between two parts."""
+        if self._in_parts:
+            self._full = True
+        else:
+            super().pause_writing()
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Return where to read to, until `buffer_updated`, which follows at once."""
