@@ -64,7 +64,7 @@ def test_logs_rotate_while_people_talk(tmp_path: Path) -> None:
             assert aaa.ask("msgto", to="bbb", text=str(number))["type"] == "sent"
         bbb.synced()
     files = sorted((tmp_path / "data").glob("messagelog.txt.*"), key=lambda path: -int(path.suffix[1:]))
-    assert len(files) >= 4
+    assert len(files) >= 2  # lines that are written at once stay together, and so do those that a new logger completes
     lines = "".join(
         path.read_text() for path in [*files, tmp_path / "data/messagelog.txt"] if path.exists()
     ).splitlines()
