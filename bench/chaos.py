@@ -30,6 +30,8 @@ from pathlib import Path
 import uvloop
 
 from bench.participant import Participant
+from tessenger.journal import chunks
+from tessenger.journal.rows import KIND, TEXT
 from tests.support.server_process import ServerProcess, children_of, title_of
 
 PEOPLE = 50
@@ -242,7 +244,7 @@ class Chaos:
 
     def _in_journal(self) -> Counter[str]:
         with closing(sqlite3.connect(self.server.data_dir / "journal.db")) as db:
-            return Counter(text for (text,) in db.execute("SELECT text FROM entries WHERE kind IN ('m', 'g')"))
+            return Counter(row[TEXT] for row in chunks.forward(db, 0) if row[KIND] in ("m", "g"))
 
     def _in_logs(self) -> Counter[str]:
         logs = list(self.server.data_dir.glob("*messagelog.txt*"))

@@ -12,7 +12,7 @@ from typing import Any
 
 from tessenger.chat import entries
 from tessenger.chat.present import Group, Member, Session, Snapshot
-from tessenger.journal import rows
+from tessenger.journal import chunks, rows, schema
 from tessenger.journal.counters import Counters
 from tessenger.wire import names
 
@@ -134,11 +134,8 @@ def _away_set(db: sqlite3.Connection, e: entries.AwaySet) -> None:
 
 
 def _redacted(db: sqlite3.Connection, e: entries.Redacted) -> None:
-    db.execute("PRAGMA secure_delete = ON")  # or the text would stay in the file's free space
-    try:
-        db.execute("UPDATE entries SET text = ? WHERE seq = ? AND kind IN ('m', 'g')", (entries.REDACTED, e.target_seq))
-    finally:
-        db.execute("PRAGMA secure_delete = OFF")
+    with schema.leaving_no_trace(db):
+        chunks.blank(db, e.target_seq, entries.REDACTED)
 
 
 CHANGES: dict[type[entries.Entry], Callable[[sqlite3.Connection, Any], None]] = {
@@ -173,8 +170,8 @@ def read_last(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> tuple[
     if behind:
         return behind[-1][rows.SEQ], behind[-1][rows.AT]
     (start,) = db.execute("SELECT start_seq FROM meta").fetchone()
-    seq, at = db.execute("SELECT seq, at FROM entries ORDER BY seq DESC LIMIT 1").fetchone() or (0, 0)
-    return max(seq, start), at
+    row = next(chunks.backward(db), None)
+    return (start, 0) if row is None else (max(row[rows.SEQ], start), row[rows.AT])
 
 
 def read_snapshot(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Snapshot:

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Self
 
 from tessenger.chat import entries
-from tessenger.journal import rows
+from tessenger.journal import chunks, rows
 
 REPEATABLE = 4_096
 """Ids below a session's highest for which a repeat finds its answer: a client has at most 1,024 requests unanswered,
@@ -45,7 +45,7 @@ class Counters:
         counters = cls(counted)
         for slot, generation, n in db.execute("SELECT slot, generation, n FROM slots"):
             counters._generations[slot], counters._last[slot] = generation, n
-        uncounted = [*db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq", (counted,)), *behind]
+        uncounted = [*chunks.forward(db, counted), *behind]
         counters.count(uncounted, [rows.from_row(row) for row in uncounted])
         return counters
 

@@ -11,13 +11,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ports import Page, Question
 from tessenger.chat.present import Snapshot
 from tessenger.errors import JournalBusy
-from tessenger.journal import changes, history, rows, schema, targets
+from tessenger.journal import changes, chunks, history, rows, schema, targets
+from tessenger.wire import names
 
 PATIENCE_SECONDS = 2.0
 """How long to wait for the logger to settle what was committed; it does so within some milliseconds if it can."""
@@ -25,28 +25,10 @@ PATIENCE_SECONDS = 2.0
 _AGAIN_SECONDS = 0.002
 """Between two looks."""
 
-_LAST = 2**63 - 1
-"""Above every sequence number."""
-
 BETWEEN = "SELECT after_seq, upto_seq FROM requests WHERE session = ? AND request >= ? ORDER BY request LIMIT 1"
 """Between which entries the one of a request is; none where it is not counted yet."""
 
-ANSWER = f"""
-{rows.SELECT} WHERE seq > :after AND seq <= :upto AND session = :session AND request = :request
-ORDER BY seq LIMIT 1"""
-
-BY_NUMBER = f"{rows.SELECT} WHERE seq = ?"
-
-PRIVATE = targets.to(
-    ":user",
-    ":after",
-    ":upto",
-    "(entries.kind IN ('m', 'gi') OR entries.kind = 'gl' AND entries.user <> :user)",
-    ["seq"],
-)
-"""Numbers of what is for someone alone: private messages, invitations, and that they were removed from a group."""
-
-SIGNALS = targets.to(":user", ":after", ":upto", "entries.kind = 's'", ["seq"])
+MEMBERSHIPS = "SELECT name, from_seq, to_seq FROM memberships WHERE user = ?"
 
 
 class SqliteReader:
@@ -57,6 +39,7 @@ class SqliteReader:
         self._path = path
         self._db = schema.open_reader(path)
         self._found_upto = 0
+        self._targets = targets.Targets()
 
     def close(self) -> None:
         """Close the connection."""
@@ -72,7 +55,7 @@ class SqliteReader:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while seq > self._found_upto:
             with self._transaction() as db:
-                self._found_upto, _ = changes.read_last(db)
+                self._found_upto = changes.read_last(db)[0]
             if seq > self._found_upto:
                 if time.monotonic() > deadline:
                     raise JournalBusy(f"The journal has not settled up to entry {seq}.")
@@ -80,8 +63,14 @@ class SqliteReader:
 
     def missed(self, user: str, after: int, upto: int) -> list[int]:
         """Return the numbers of what `user`'s resumed session is due with `after` < seq <= `upto`, in order."""
-        due = {"user": user, "after": after, "upto": upto}
-        return self._numbers((PRIVATE, due), (SIGNALS, due), (targets.TO_GROUPS, due))
+        with self._transaction() as db:
+            self._targets.refresh(db)
+            own = [
+                seq
+                for seq, kind, sender in self._targets.to(db, user, after, upto)
+                if _is_private(kind, sender, user) or kind == "s"
+            ]
+            return sorted(own + self._of_groups(db, user, after, upto))
 
     def unread(self, user: str, after: int | None, upto: int, *, away: bool = False) -> list[int]:
         """Return the numbers of what `user` was due in earlier sessions and was never shown, up to `upto`, in order.
@@ -89,19 +78,22 @@ class SqliteReader:
         `away`: and what their groups said after the last one.
         """
         with self._transaction() as db:
+            self._targets.refresh(db)
             found = db.execute("SELECT seen_seq, offline_seq FROM users WHERE user = ?", (user,)).fetchone()
-        seen, offline = found or (0, 0)
-        seen = max(seen, after or 0)
-        private = {"user": user, "after": seen, "upto": upto}
-        of_groups = {"user": user, "after": seen, "upto": upto if away else min(upto, offline - 1)}
-        return self._numbers((PRIVATE, private), (targets.TO_GROUPS, of_groups))
+            seen, offline = found or (0, 0)
+            seen = max(seen, after or 0)
+            own = [
+                seq for seq, kind, sender in self._targets.to(db, user, seen, upto) if _is_private(kind, sender, user)
+            ]
+            return sorted(own + self._of_groups(db, user, seen, upto if away else min(upto, offline - 1)))
 
     def entries(self, numbers: Sequence[int], max_bytes: int) -> list[AnyEntry]:
         """Return the first of these entries, in order: as many as have `max_bytes` of text, at least one."""
         found: list[rows.Row] = []
         with self._transaction() as db:
+            log = chunks.Lookup(db)
             for number in numbers:
-                row = db.execute(BY_NUMBER, (number,)).fetchone()
+                row = log.find(number)
                 if row is not None:
                     found.append(row)
                     max_bytes -= len(row[rows.TEXT] or "")
@@ -112,16 +104,18 @@ class SqliteReader:
     def history(self, question: Question) -> Page:
         """Return what was said: a page of it, and from where to go on."""
         with self._transaction() as db:
-            return history.read_page(db, question)
+            self._targets.refresh(db)
+            return history.read_page(db, self._targets, question)
 
     def answer(self, session: int, request: int) -> AnyEntry | None:
         """Return the entry that this request of this session led to, or None."""
         with self._transaction() as db:
             (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
-            after, upto = db.execute(BETWEEN, (session, request)).fetchone() or (counted, _LAST)
-            values = {"session": session, "request": request, "after": after, "upto": upto}
-            found = db.execute(ANSWER, values).fetchone()
-        return None if found is None else rows.from_row(found)
+            after, upto = db.execute(BETWEEN, (session, request)).fetchone() or (counted, chunks.LAST)
+            for row in chunks.forward(db, after, upto):
+                if row[rows.SESSION] == session and row[rows.REQUEST] == request:
+                    return rows.from_row(row)
+        return None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -135,11 +129,24 @@ class SqliteReader:
         except sqlite3.Error as error:
             raise schema.explained(self._path, error) from error
 
-    def _numbers(self, *queries: tuple[str, dict[str, Any]]) -> list[int]:
-        """Return the numbers that all `queries` find, in order."""
-        found: list[int] = []
-        with self._transaction() as db:
-            (indexed,) = db.execute(targets.INDEXED).fetchone()
-            for query, values in queries:
-                found += (number for (number,) in db.execute(query, values | {"indexed": indexed}))
-        return sorted(found)
+    def _of_groups(self, db: sqlite3.Connection, user: str, after: int, upto: int) -> list[int]:
+        """Return the numbers of what others said with `after` < seq <= `upto` in groups that `user` was in then."""
+        if after >= upto:
+            return []
+        return [
+            seq
+            for group, since, until in db.execute(MEMBERSHIPS, (user,)).fetchall()
+            for seq, kind, sender in self._targets.to(
+                db, group, max(since, after), upto if until is None else min(until, upto)
+            )
+            if kind == "g" and not _same(sender, user)
+        ]
+
+
+def _is_private(kind: str, sender: str | None, user: str) -> bool:
+    """Tell whether it is for `user` alone: private messages, invitations, and that they were removed from a group."""
+    return kind in ("m", "gi") or (kind == "gl" and not _same(sender, user))
+
+
+def _same(name: str | None, user: str) -> bool:
+    return name is not None and names.key(name) == names.key(user)

@@ -13,13 +13,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from msgspec import Struct
 
 from tessenger.config import JournalSection
-from tessenger.journal import rotation, schema
-from tessenger.journal.history import first_since
+from tessenger.journal import chunks, rotation, schema
+from tessenger.journal.chunks import first_since
+from tessenger.journal.rows import KIND, SEQ, SESSION, TARGET, TEXT
 from tessenger.wire import names
 
 STEP = 100
@@ -52,9 +54,6 @@ SELECT memberships.name, coalesce(users.seen_seq, 0), coalesce(users.offline_seq
     coalesce(memberships.to_seq, ?)
 FROM memberships LEFT JOIN users ON users.user = memberships.user
 LEFT JOIN sessions ON sessions.user = memberships.user"""
-
-
-_OLDEST = "SELECT seq, kind, session, target, length(text) FROM entries WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 
 
 class Plan(Struct, frozen=True):
@@ -101,7 +100,7 @@ class Planner:
         aged = self._aged(db, now_ms)
         if not excess:
             upto = min(upto, aged)
-        found = db.execute(_OLDEST, (self._looked_at, upto, _LOOKED_AT)).fetchall()
+        found = list(islice(chunks.forward(db, self._looked_at, upto), _LOOKED_AT))
         if not found:
             self._looked_at = 0  # the next look begins anew: what was due by then may have been shown
             return [], False
@@ -109,17 +108,16 @@ class Planner:
         lacking = self._lacking(db)
         detached = {session for (session,) in db.execute("SELECT id FROM sessions WHERE detached_until > 0")}
         victims = []
-        for seq, kind, session, target, length in found:
+        for row in found:
+            seq, kind, session, target = row[SEQ], row[KIND], row[SESSION], names.key(row[TARGET] or "")
             self._looked_at = seq
-            if kind in _FOR_ONE and seq > seen.get(names.key(target), 0):
+            if kind in _FOR_ONE and seq > seen.get(target, 0):
                 continue
-            if kind == "g" and any(
-                after < seq <= upto for upto, after in lacking.get(names.key(target), _NONE).items()
-            ):
+            if kind == "g" and any(after < seq <= upto for upto, after in lacking.get(target, _NONE).items()):
                 continue
             if session not in detached or not session:
                 victims.append(seq)
-                excess -= _ROW_BYTES + (length or 0)
+                excess -= _ROW_BYTES + len(row[TEXT] or "")
                 if excess <= 0 and seq > aged:
                     break
         return victims, True
@@ -127,8 +125,7 @@ class Planner:
     def _bounds(self, db: sqlite3.Connection, now_ms: int) -> tuple[int, int]:
         """Return up to where entries may go at all, and by how many bytes the journal is too large."""
         counted, logged = db.execute("SELECT counted_seq, logged_seq FROM meta").fetchone()
-        (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()
-        upto = min(counted, logged, last - 1, first_since(db, now_ms - self._keep_ms) - 1)
+        upto = min(counted, logged, chunks.newest(db) - 1, first_since(db, now_ms - self._keep_ms) - 1)
         if not self._limits.retention_mb:
             return upto, 0
         pages, free, size = (

@@ -1,15 +1,13 @@
-"""An entry as a row of the journal's table, and back; the statements that every message takes.
+"""An entry as a row of the journal, and back; many rows as MessagePack, and back.
 
-Fields that a read or an administrator asks for have columns; what else a kind has goes into `data`, a MessagePack map
-by field name, so that a field with a default can be added to a kind without making old rows unreadable. A message is
-in the columns alone, its text exactly once: redaction blanks one place. Its `body` is made again when it is read.
+What a read asks for has a place of its own in the row; what else a kind has goes into `data`, a MessagePack map by
+field name, so that a field with a default can be added to a kind without making old rows unreadable. A message has
+its text exactly once, so that redaction blanks one place. Its `body` is made again when it is read.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import Any, NamedTuple, cast, get_args
 
 import msgspec
@@ -18,34 +16,24 @@ from tessenger.chat import entries, events
 from tessenger.errors import JournalError
 
 Row = tuple[Any, ...]
+"""The values of `COLUMNS`."""
 
 COLUMNS = ("seq", "at", "kind", "session", "number", "request", "slot", "n", "user", "target", "text", "data")
-SELECT = f"SELECT {', '.join(COLUMNS)} FROM entries"  # noqa: S608 constants only
-
-TOGETHER = 32
-"""Rows that one statement inserts at most: it costs two thirds of as many statements."""
-
-_VALUES = f"({', '.join('?' * len(COLUMNS))})"
-_INSERT = [
-    f"INSERT INTO entries ({', '.join(COLUMNS)}) VALUES {', '.join([_VALUES] * count)}"  # noqa: S608 constants only
-    for count in range(1, TOGETHER + 1)
-]
-
-SEQ, AT, KIND, SESSION, REQUEST, SLOT, N, TEXT = map(
-    COLUMNS.index, ("seq", "at", "kind", "session", "request", "slot", "n", "text")
+SEQ, AT, KIND, SESSION, REQUEST, SLOT, N, USER, TARGET, TEXT = map(
+    COLUMNS.index, ("seq", "at", "kind", "session", "request", "slot", "n", "user", "target", "text")
 )
 """Where a row has these."""
 
 _NUMBERS = ("session", "number", "request", "slot", "n")
 _TARGETS = ("to", "group", "target")
-"""The first of these fields goes into the column `target`: what readers look entries up by, a user or a group."""
+"""The first of these fields goes to `target`: what readers look entries up by, a user or a group."""
 
 _KINDS: dict[str, type[Any]] = {
     str(kind.__struct_config__.tag): kind for kind in get_args(entries.AnyEntry) if kind not in entries.UNJOURNALED
 }
 
 ISSUED = frozenset(tag for tag, kind in _KINDS.items() if issubclass(kind, entries.Issued))
-"""The column `kind` of entries that a person's request led to."""
+"""The `kind` of entries that a person's request led to."""
 
 
 class _Plan(NamedTuple):
@@ -71,6 +59,14 @@ def _plan(kind: type[entries.Entry]) -> _Plan:
 _PLANS = {kind: _plan(kind) for kind in _KINDS.values()}
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+_TYPES = tuple[int, int, str, int, int, int, int, int, str | None, str | None, str | None, bytes | None]
+
+pack: Callable[[Sequence[Row]], bytes] = _pack
+"""Encode rows."""
+
+unpack: Callable[[bytes], list[Row]] = msgspec.msgpack.Decoder(list[_TYPES]).decode
+"""Decode rows. Raises `msgspec.DecodeError`."""
 
 
 def _message_row(e: entries.Message) -> Row:
@@ -105,15 +101,8 @@ def to_rows(batch: Sequence[entries.AnyEntry]) -> list[Row]:
     return [_ENCODERS[type(entry)](entry) for entry in batch if entry.seq]
 
 
-def insert(db: sqlite3.Connection, new: Sequence[Row]) -> None:
-    """Add rows, within the caller's transaction. Up to `TOGETHER` of them are one statement, and need none."""
-    for start in range(0, len(new), TOGETHER):
-        piece = new[start : start + TOGETHER]
-        db.execute(_INSERT[len(piece) - 1], list(chain.from_iterable(piece)))
-
-
 def from_row(row: Row) -> entries.AnyEntry:
-    """Return the entry of a row selected with `SELECT`. Raises `JournalError` for one that makes no sense."""
+    """Return the entry of a row. Raises `JournalError` for one that makes no sense."""
     seq, at, kind, session, number, request, slot, n, user, target, text, data = row
     if kind == "m":
         body = events.message_body(user, text)

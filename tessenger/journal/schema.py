@@ -1,10 +1,11 @@
 """The journal's tables, and opening its file: by the logger to write it, by workers and the manager to read it.
 
-`entries` is the log. Everything else is what the log adds up to (the present state), so that nobody replays it and
-its beginning can be pruned. An index costs every message a page, so `entries` has none but its sequence number. Whom
-entries are to is found through `targets`, which is filled behind the log (see targets.py). What a repeated request led
-to is found through `requests`, which says for each session between which two entries its ids up to `request` are; an id
-rises with the sequence number. User and group names are ASCII, so NOCASE compares as `names.key` does.
+`chunks` is the log (see chunks.py). Everything else is what the log adds up to (the present state), so that nobody
+replays it and its beginning can be pruned. An index would cost every message a page, so the log has none but its
+numbers. Whom entries are to is found through `targets`, which is filled behind the log (see targets.py). What a
+repeated request led to is found through `requests`, which says for each session between which two entries its ids up
+to `request` are; an id rises with the sequence number. User and group names are ASCII, so NOCASE compares as
+`names.key` does.
 
 `meta` has one row:
 epoch        how many times a server has started on this journal
@@ -20,14 +21,16 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from tessenger.errors import JournalError
+from tessenger.journal import chunks, migrations, rows, targets
 
 APPLICATION_ID = 0x54455353
 """`TESS`: marks an SQLite file as a journal of Tessenger."""
 
-VERSION = 2
+VERSION = 3
 """Of these tables (`PRAGMA user_version`)."""
 
 BUSY_SECONDS = 5.0
@@ -36,29 +39,14 @@ BUSY_SECONDS = 5.0
 _CACHE_KIB = 32_768
 """Page cache of the writer: the ends of `targets` for some thousand recipients."""
 
-_TARGETS = """
-CREATE TABLE targets (
-    target TEXT NOT NULL COLLATE NOCASE, seq INTEGER NOT NULL, PRIMARY KEY (target, seq)) WITHOUT ROWID"""
-
-_INVITATIONS = """
-CREATE TABLE invitations (
-    name TEXT NOT NULL COLLATE NOCASE, user TEXT NOT NULL COLLATE NOCASE, PRIMARY KEY (name, user)) WITHOUT ROWID"""
-
-_FILL_TARGETS = """
-INSERT INTO targets (target, seq) SELECT target, seq FROM entries
-WHERE target IS NOT NULL AND seq <= (SELECT counted_seq FROM meta) ORDER BY target, seq"""
-
 _SCHEMA = f"""
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL DEFAULT 0, start_seq INTEGER NOT NULL DEFAULT 0,
     reserved_seq INTEGER NOT NULL DEFAULT 0, counted_seq INTEGER NOT NULL DEFAULT 0,
     logged_seq INTEGER NOT NULL DEFAULT 0);
 INSERT INTO meta (one) VALUES (1);
-CREATE TABLE entries (
-    seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, session INTEGER NOT NULL,
-    number INTEGER NOT NULL, request INTEGER NOT NULL, slot INTEGER NOT NULL, n INTEGER NOT NULL,
-    user TEXT COLLATE NOCASE, target TEXT COLLATE NOCASE, text TEXT, data BLOB);
-{_TARGETS};
+{chunks.TABLE};
+{targets.TABLE};
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY, user TEXT NOT NULL COLLATE NOCASE, number INTEGER NOT NULL, slot INTEGER NOT NULL,
     generation INTEGER NOT NULL, ip TEXT NOT NULL, udp_port INTEGER NOT NULL, since INTEGER NOT NULL,
@@ -73,7 +61,8 @@ CREATE TABLE users (
 CREATE TABLE groups (
     name TEXT PRIMARY KEY COLLATE NOCASE, creator TEXT NOT NULL, seq INTEGER NOT NULL,
     private INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-{_INVITATIONS};
+CREATE TABLE invitations (
+    name TEXT NOT NULL COLLATE NOCASE, user TEXT NOT NULL COLLATE NOCASE, PRIMARY KEY (name, user)) WITHOUT ROWID;
 CREATE TABLE memberships (
     place INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, user TEXT NOT NULL COLLATE NOCASE,
     from_seq INTEGER NOT NULL, to_seq INTEGER);
@@ -85,23 +74,11 @@ CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, n INT
 CREATE TABLE text_logs (name TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
 """  # noqa: S608 constants only
 
-_MIGRATIONS: dict[int, tuple[str, ...]] = {
-    1: (
-        _TARGETS,
-        _FILL_TARGETS,
-        "DROP INDEX entries_target",
-        "ALTER TABLE sessions ADD COLUMN away TEXT NOT NULL DEFAULT ''",
-        "ALTER TABLE groups ADD COLUMN private INTEGER NOT NULL DEFAULT 0",
-        _INVITATIONS,
-    ),
-}
-"""What makes tables of each older version those of the next: done by the writer, in one transaction."""
-
 _SMALL = (
     "meta", "sessions", "requests", "users", "groups", "invitations", "memberships", "failures", "blocks", "slots",
     "text_logs",
 )  # fmt: skip
-"""Tables that are checked whole when the journal is opened; `entries` may have millions of rows."""
+"""Tables that are checked whole when the journal is opened; the log may be long."""
 
 _NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -141,7 +118,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         raise JournalError(f"The journal {path} is a directory.")
     with _opened(path, f"{path.absolute().as_uri()}?mode=rwc") as db:
         if _is_journal(db, path):
-            _migrate(db)
+            migrations.migrate(db, VERSION)
         else:
             _create(db, path)
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
@@ -156,6 +133,16 @@ def open_reader(path: Path) -> sqlite3.Connection:
         if not _is_journal(db, path):
             raise JournalError(f"The journal {path} is empty.")
     return db
+
+
+@contextmanager
+def leaving_no_trace(db: sqlite3.Connection) -> Iterator[None]:
+    """Let what is overwritten or deleted not stay in the file's free space."""
+    db.execute("PRAGMA secure_delete = ON")
+    try:
+        yield
+    finally:
+        db.execute("PRAGMA secure_delete = OFF")
 
 
 @contextmanager
@@ -209,31 +196,15 @@ def _create(db: sqlite3.Connection, path: Path) -> None:
         os.close(folder)
 
 
-def _migrate(db: sqlite3.Connection) -> None:
-    """Bring the tables of an older program up to this version, all or none; a reader that is open meanwhile goes on."""
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version == VERSION:
-        return
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        for older in range(version, VERSION):
-            for statement in _MIGRATIONS[older]:
-                db.execute(statement)
-        db.execute(f"PRAGMA user_version = {VERSION}")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
-
-
 def _check(db: sqlite3.Connection, path: Path) -> None:
     """Look for damage where it takes no time: the small tables whole, the log at both ends, room to write."""
     for table in _SMALL:
         (found,) = db.execute(f"PRAGMA integrity_check('{table}')").fetchone()
         if found != "ok":
             raise JournalError(f"The journal {path} is damaged ({found}). Restore it from a backup, or move it away.")
-    for order in ("ASC", "DESC"):
-        db.execute(f"SELECT * FROM entries ORDER BY seq {order} LIMIT 100").fetchall()  # noqa: S608 constants only
+    for entries in (chunks.forward(db, -1), chunks.backward(db)):
+        for row in islice(entries, 100):
+            rows.from_row(row)
     db.execute("BEGIN IMMEDIATE")
     db.execute("UPDATE meta SET epoch = epoch")
     db.execute("ROLLBACK")

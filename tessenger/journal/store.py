@@ -19,13 +19,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from tessenger.chat.entries import AnyEntry, Redacted
 from tessenger.chat.present import Snapshot
 from tessenger.errors import JournalBusy, JournalError
-from tessenger.journal import changes, rows, schema, targets
+from tessenger.journal import changes, chunks, rows, schema, targets
 from tessenger.journal.counters import Counters
 from tessenger.journal.tail import Tail
 from tessenger.journal.write_ahead import TRUNCATE_WAIT_MS, WAL_BYTES, WriteAheadFile
@@ -66,6 +67,9 @@ class SqliteJournal:
             self._tail.open(epoch, changes.read_last(self._db)[0])
             self._seq, _ = changes.read_last(self._db, self._tail.rows)
             self._counters = Counters.read(self._db, self._tail.rows)
+            self._runs = targets.Runs()
+            self._runs.count(chunks.forward(self._db, self._counters.seq))
+            self._runs.count(self._tail.rows)
             self._reserved, self._logged_seq = self._db.execute("SELECT reserved_seq, logged_seq FROM meta").fetchone()
         except sqlite3.Error as error:
             raise schema.explained(path, error) from error
@@ -105,6 +109,7 @@ class SqliteJournal:
             self._is_stuck = True
             raise self._rolled_back(error) from error
         self._counters.count(new, changing)
+        self._runs.count(new)
         self._seq = last
         if any(type(entry) is Redacted for entry in changing):
             self.wal.forget()  # it still has what was blanked, and so may the tail
@@ -135,7 +140,7 @@ class SqliteJournal:
     def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
         """Return at most `limit` entries behind `seq`, in order, as they were committed."""
         try:
-            found = self._db.execute(f"{rows.SELECT} WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)).fetchall()
+            found = list(islice(chunks.forward(self._db, seq), limit))
         except sqlite3.Error as error:
             raise schema.explained(self.path, error) from error
         found += [row for row in self._tail.rows if row[rows.SEQ] > seq][: limit - len(found)]
@@ -151,13 +156,14 @@ class SqliteJournal:
         start = max(self._seq, self._reserved)
         self.settle()
         with self._synced() as db:
-            targets.fill(db, self._counters.seq, start)
+            self._runs.write(db)
             self._counters.write(db, start)
             db.execute("DELETE FROM slots")
             db.execute("UPDATE sessions SET detached_until = ?", (now_ms + grace_ms,))
             db.execute("UPDATE meta SET epoch = epoch + 1, start_seq = ?1, reserved_seq = ?1", (start,))
         self._seq = self._reserved = start
         self._counters = Counters(start)
+        self._runs.clear()
         (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
         self._tail.begin(epoch)
         return int(epoch)
@@ -198,11 +204,9 @@ class SqliteJournal:
     def prune(self, seqs: Sequence[int]) -> None:
         """Forget these entries, but never the last one, in one transaction. Raises `JournalBusy`."""
         self._tail.forget()
-        with self._unsynced() as db:
+        with self._unsynced() as db, schema.leaving_no_trace(db):
             db.execute("BEGIN IMMEDIATE")
-            numbers = [(seq,) for seq in seqs]
-            targets.forget(db, numbers)
-            db.executemany("DELETE FROM entries WHERE seq = ?", numbers)
+            targets.forget(db, chunks.remove(db, seqs))
             db.execute("COMMIT")
 
     def give_back(self, pages: int) -> bool:
@@ -258,11 +262,12 @@ class SqliteJournal:
         both = self._tail.rows + new
         if self._seq - self._counters.seq >= max(COUNT_EVERY, COUNT_BATCHES * len(both)):
             self._count_now = True
-        if not self._count_now and not changing and len(both) <= rows.TOGETHER:
-            rows.insert(db, both)  # a few messages, as most batches are: a statement is a transaction of its own
+        new_chunks = chunks.made_of(both)
+        if not self._count_now and not changing and len(new_chunks) == 1:
+            db.execute(chunks.INSERT, new_chunks[0])  # a few messages: a statement is a transaction of its own
             return
         db.execute("BEGIN IMMEDIATE")
-        rows.insert(db, both)
+        db.executemany(chunks.INSERT, new_chunks)
         if self._count_now:
             self._keep_counted(db)
         for entry in changing:
@@ -278,7 +283,7 @@ class SqliteJournal:
 
     def _keep_counted(self, db: sqlite3.Connection) -> None:
         """Write what is only counted so far; the caller's transaction decides whether it stays."""
-        targets.fill(db, self._counters.seq, self._seq)
+        self._runs.write(db)
         self._counters.write(db, self._seq)
         db.execute("UPDATE meta SET logged_seq = ?", (self._logged_seq,))
         db.executemany("INSERT OR REPLACE INTO text_logs (name, size) VALUES (?, ?)", list(self._logged_sizes.items()))
@@ -287,6 +292,7 @@ class SqliteJournal:
         """Begin to count anew: what was only counted is kept."""
         self._count_now = False
         self._counters.written(self._seq)
+        self._runs.clear()
         self._logged_sizes.clear()
 
     def _reserve(self, upto: int) -> None:

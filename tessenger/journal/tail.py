@@ -18,13 +18,10 @@ import os
 import struct
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
-import msgspec
-
 from tessenger.errors import JournalError
-from tessenger.journal.rows import SEQ, Row
+from tessenger.journal.rows import SEQ, Row, pack, unpack
 
 SIZE = 1_048_576
 """Bytes of the file."""
@@ -32,9 +29,6 @@ SIZE = 1_048_576
 _MAGIC = b"TESSTAIL"
 _HEAD = struct.Struct("<8sQ")
 _RECORD = struct.Struct("<II")
-
-_pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(list[tuple[Any, ...]]).decode
 
 
 class Tail:
@@ -88,7 +82,7 @@ class Tail:
         """Keep a batch; tell whether that was possible. If not, the tables have room, or say what is wrong."""
         if not self._has_room:
             return False
-        payload = _pack(batch)
+        payload = pack(batch)
         end = self._end + _RECORD.size + len(payload)
         if end > SIZE:
             return False
@@ -146,7 +140,7 @@ def _following(data: bytes, epoch: int, last: int) -> tuple[list[Row], int]:
         at += _RECORD.size + size
         if not size or crc32(payload) != checksum:
             break
-        for row in _unpack(payload):
+        for row in unpack(payload):
             if row[SEQ] > last + 1:
                 return rows, end
             if row[SEQ] == last + 1:

@@ -1,73 +1,168 @@
-"""Finding entries by whom they are to, with an index that is filled behind the log. For the logger and for readers.
+"""Finding entries by whom they are to, with a table that is filled behind the log. For the logger and for readers.
 
 An index that moves on with every message costs a page of writing at a random place each time, more than the message
-itself. So the table `targets` is filled with many entries at a time, in the transaction that also writes the counters,
-and has what is to be found up to `meta.counted_seq`. The entries behind that are few (`store.COUNT_EVERY`, or
-`COUNT_BATCHES` batches where these are large), and are looked through one by one. A query is therefore two, which
-together find each entry once.
+itself. So what is to be found is first only counted (`Runs`), and written with many entries at a time, in the
+transaction that also writes the counters: the table `targets` has what there is up to `meta.counted_seq`. The entries
+behind that are few (`store.COUNT_EVERY`, or `COUNT_BATCHES` batches where these are large), and a reader keeps in mind
+what is in those that it has looked through (`Targets`).
+
+A row of the table is a *run*: what somebody got, in order, up to `RUN` entries of it, as MessagePack. `upto` is the
+number of the last one that it was made with.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
-from tessenger.journal import rows
+import msgspec
 
-_FILL = """
-INSERT OR IGNORE INTO targets (target, seq)
-SELECT target, seq FROM entries WHERE seq > ? AND seq <= ? AND target IS NOT NULL"""
+from tessenger.errors import JournalError
+from tessenger.journal import chunks
+from tessenger.journal.rows import KIND, SEQ, TARGET, USER, Row
+from tessenger.wire import names
 
-_FORGET = "DELETE FROM targets WHERE seq = ?1 AND target = (SELECT target FROM entries WHERE seq = ?1)"
+RUN = 64
+"""Entries of one run, at most: it stays on one page of the file."""
 
-INDEXED = "SELECT counted_seq FROM meta"
-"""Up to which entry the table has them: read it in the same transaction."""
+TABLE = """
+CREATE TABLE targets (
+    target TEXT NOT NULL COLLATE NOCASE, upto INTEGER NOT NULL, found BLOB NOT NULL, PRIMARY KEY (target, upto))
+    WITHOUT ROWID"""
 
-TO_GROUPS = """
-SELECT targets.seq FROM memberships CROSS JOIN targets CROSS JOIN entries ON entries.seq = targets.seq
-WHERE memberships.user = :user AND targets.target = memberships.name
-    AND targets.seq > max(memberships.from_seq, :after)
-    AND targets.seq <= min(coalesce(memberships.to_seq, :upto), :upto, :indexed)
-    AND entries.kind = 'g' AND entries.user <> :user
-UNION ALL
-SELECT entries.seq FROM entries
-WHERE entries.seq > max(:after, :indexed) AND entries.seq <= :upto AND entries.kind = 'g' AND entries.user <> :user
-    AND EXISTS (
-        SELECT 1 FROM memberships WHERE memberships.user = :user AND memberships.name = entries.target
-        AND memberships.from_seq < entries.seq AND entries.seq <= coalesce(memberships.to_seq, entries.seq))"""
-"""Numbers of messages of groups with `after` < seq <= `upto` while someone was a member, but their own.
+Found = tuple[int, str, str | None]
+"""An entry's number and kind, and by whom it is."""
 
-A cross join makes SQLite begin at the memberships."""
+_INSERT = "INSERT INTO targets (target, upto, found) VALUES (?, ?, ?)"
+HOLDING = "SELECT upto, found FROM targets WHERE target = ? AND upto >= ? ORDER BY upto LIMIT 1"
+PREVIOUS = "SELECT upto, found FROM targets WHERE target = ? AND upto < ? ORDER BY upto DESC LIMIT 1"
 
-
-def to(target: str, after: str, upto: str, condition: str, columns: Sequence[str] = rows.COLUMNS) -> str:
-    """Return a query for the entries to `target` with `after` < seq <= `upto` that meet `condition`.
-
-    All four are SQL; `:indexed` is what `INDEXED` says. `columns` begin with `seq`, by which the result may be ordered.
-    """
-    behind = ", ".join(f"entries.{column}" for column in columns)
-    indexed = behind.replace("entries.seq", "targets.seq", 1)  # the same number, by which the table is sorted
-    return f"""
-SELECT {indexed} FROM targets CROSS JOIN entries ON entries.seq = targets.seq
-WHERE targets.target = {target} AND targets.seq > {after} AND targets.seq <= min({upto}, :indexed) AND {condition}
-UNION ALL
-SELECT {behind} FROM entries
-WHERE entries.seq > max({after}, :indexed) AND entries.seq <= {upto} AND entries.target = {target} AND {condition}"""  # noqa: S608 constants only
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[Found]).decode
 
 
-def numbers_to(target: str, after: str, upto: str) -> str:
-    """Return a query for the numbers of all entries to `target`; see `to`."""
-    return f"""
-SELECT seq FROM targets WHERE target = {target} AND seq > {after} AND seq <= min({upto}, :indexed)
-UNION ALL
-SELECT seq FROM entries WHERE seq > max({after}, :indexed) AND seq <= {upto} AND target = {target}"""  # noqa: S608 constants only
+class Runs:
+    """What came since the table was filled, by whom it is to."""
+
+    def __init__(self) -> None:
+        """Nothing came yet."""
+        self._by_key: dict[str, list[Found]] = {}
+        self._as_spelled: dict[str, list[Found]] = {}  # the same lists
+
+    def count(self, new: Iterable[Row]) -> None:
+        """Go on by rows of the log."""
+        as_spelled = self._as_spelled
+        for row in new:
+            target = row[TARGET]
+            if target is not None:
+                found = as_spelled.get(target)
+                if found is None:
+                    found = as_spelled[target] = self._by_key.setdefault(names.key(target), [])
+                found.append((row[SEQ], row[KIND], row[USER]))
+
+    def of(self, target: str) -> Sequence[Found]:
+        """Return what came to one target, in order."""
+        return self._by_key.get(names.key(target), ())
+
+    def write(self, db: sqlite3.Connection) -> None:
+        """Fill the table; the caller's transaction also moves `meta.counted_seq` on. If it succeeds, call `clear`."""
+        db.executemany(_INSERT, [run for target, found in self._by_key.items() for run in _runs(target, found)])
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._by_key.clear()
+        self._as_spelled.clear()
 
 
-def fill(db: sqlite3.Connection, after: int, upto: int) -> None:
-    """Add the entries behind `after` up to `upto`; the caller's transaction also moves `meta.counted_seq` there."""
-    db.execute(_FILL, (after, upto))
+class Targets:
+    """What a reader finds by target. Refresh it at the beginning of each transaction."""
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        self._counted = 0
+        self._upto = 0
+        self._behind = Runs()
+
+    def refresh(self, db: sqlite3.Connection) -> None:
+        """Look through the entries that are not in the table, and were not looked through yet."""
+        (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
+        if counted != self._counted:
+            self._counted = self._upto = counted
+            self._behind.clear()
+        new = list(chunks.forward(db, self._upto))
+        if new:
+            self._behind.count(new)
+            self._upto = new[-1][SEQ]
+
+    def to(self, db: sqlite3.Connection, target: str, after: int, upto: int) -> Iterator[Found]:
+        """Yield what is to `target` with `after` < seq <= `upto`, in order."""
+        if after >= upto:
+            return
+        for found in chain(_forward(db, target, after), self._behind.of(target)):
+            if found[0] > upto:
+                return
+            if found[0] > after:
+                yield found
+
+    def newest_to(self, db: sqlite3.Connection, target: str, before: int, floor: int) -> Iterator[Found]:
+        """Yield what is to `target` with `floor` <= seq < `before`, the newest first."""
+        for found in chain(reversed(self._behind.of(target)), _backward(db, target, before)):
+            if found[0] < floor:
+                return
+            if found[0] < before:
+                yield found
 
 
-def forget(db: sqlite3.Connection, seqs: list[tuple[int]]) -> None:
-    """Take out entries that are about to be deleted."""
-    db.executemany(_FORGET, seqs)
+def _forward(db: sqlite3.Connection, target: str, after: int) -> Iterator[Found]:
+    """Yield what the table has, in order, from the run on that may have something behind `after`."""
+    run = _fetch(db, HOLDING, target, after + 1)
+    while run is not None:
+        yield from _unpacked(run[1])
+        run = _fetch(db, HOLDING, target, run[0] + 1)
+
+
+def _backward(db: sqlite3.Connection, target: str, before: int) -> Iterator[Found]:
+    """Yield what the table has, the newest first, from the run on that may have something below `before`."""
+    run = _fetch(db, HOLDING, target, before) or _fetch(db, PREVIOUS, target, chunks.LAST)
+    while run is not None:
+        yield from reversed(_unpacked(run[1]))
+        run = _fetch(db, PREVIOUS, target, run[0])
+
+
+def _fetch(db: sqlite3.Connection, query: str, target: str, seq: int) -> tuple[int, bytes] | None:
+    found: tuple[int, bytes] | None = db.execute(query, (target, seq)).fetchone()
+    return found
+
+
+def forget(db: sqlite3.Connection, removed: Iterable[Row]) -> None:
+    """Take out entries that have been taken out of the log, given in order."""
+    gone: dict[str, list[int]] = {}
+    for row in removed:
+        if row[TARGET] is not None:
+            gone.setdefault(names.key(row[TARGET]), []).append(row[SEQ])
+    for target, seqs in gone.items():
+        left = seqs
+        while left and (run := _fetch(db, HOLDING, target, left[0])) is not None:
+            upto, packed = run
+            kept = [found for found in _unpacked(packed) if found[0] not in left]
+            left = [seq for seq in left if seq > upto]
+            if kept:
+                db.execute("UPDATE targets SET found = ? WHERE target = ? AND upto = ?", (_pack(kept), target, upto))
+            else:
+                db.execute("DELETE FROM targets WHERE target = ? AND upto = ?", (target, upto))
+
+
+def _runs(target: str, found: list[Found]) -> Iterator[tuple[str, int, bytes]]:
+    for start in range(0, len(found), RUN):
+        run = found[start : start + RUN]
+        yield target, run[-1][0], _pack(run)
+
+
+def _unpacked(packed: bytes) -> list[Found]:
+    try:
+        return _unpack(packed)
+    except msgspec.DecodeError as error:
+        raise JournalError(
+            f"The journal is damaged: a part of its table of targets cannot be read ({error})."
+        ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import sys
 import threading
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from tessenger.chat.ports import Page, Question, Reader, Worker
 from tessenger.journal.store import SqliteJournal
 from tessenger.server.office import Office
 from tessenger.state.credentials import Credentials
+from tests.support.journal_file import entries_in
 from tests.support.log_history import History
 from tests.support.piped_client import PipedClient
 from tests.support.server_process import DEADLINE, running_server
@@ -73,8 +73,7 @@ def test_reading_history_delays_no_other_read(tmp_path: Path) -> None:
             journal.commit(batch)
         journal.settle()
         asyncio.run(_read_both(path))
-        with sqlite3.connect(path) as db:
-            assert db.execute("SELECT count(*) FROM entries").fetchone() == (3,)
+        assert len(entries_in(path)) == 3
 
 
 async def _read_both(path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
 
 from tessenger.journal.store import SqliteJournal
+from tests.support.journal_file import entries_in
 from tests.support.log_history import History
 from tests.support.server_process import DEADLINE, running_server
 from tests.support.wire_client import WireClient
@@ -73,6 +73,4 @@ def test_logs_rotate_while_people_talk(tmp_path: Path) -> None:
 
 def _old(data: Path) -> int:
     """Return how many of the old messages the journal has."""
-    with closing(sqlite3.connect(f"file:{data / 'journal.db'}?mode=ro", uri=True)) as db:
-        (count,) = db.execute("SELECT count(*) FROM entries WHERE text IN ('long ago', 'never shown')").fetchone()
-    return int(count)
+    return sum(entry["text"] in ("long ago", "never shown") for entry in entries_in(data / "journal.db"))

@@ -13,6 +13,7 @@ import pytest
 
 from tessenger.server.faults import Point
 from tests.support.faults import PLAIN, faulty_server, restart, stopped
+from tests.support.journal_file import insert_alone
 from tests.support.persistent_person import check_exactly_once, people
 
 
@@ -119,10 +120,9 @@ def test_a_logger_whose_journal_breaks_is_replaced(tmp_path: Path) -> None:
         aaa.settle()
         logger = server.pid_of("logger")
         with closing(sqlite3.connect(server.data_dir / "journal.db")) as db:
-            (last,) = db.execute("SELECT max(seq) FROM entries").fetchone()
-            row = (last + 1, 1, "c", 0, 0, 0, 0, 0, None, None, None, b"\x81\xa4name\xa1x")
+            (last,) = db.execute("SELECT max(upto) FROM chunks").fetchone()
             with db:  # a number that is the logger's to give
-                db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+                insert_alone(db, {"seq": last + 1, "at": 1, "kind": "c", "data": b"\x81\xa4name\xa1x"})
         aaa.say("at last", "bbb")
         server.wait_for_replacement("logger", logger)
         assert len(check_exactly_once(server, aaa, bbb)) == 2

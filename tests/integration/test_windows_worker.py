@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.support.faults import faulty_server, stopped
+from tests.support.journal_file import entries_in
 from tests.support.persistent_person import Person, check_exactly_once, in_journal, people
 from tests.support.server_process import DEADLINE
 from tests.support.wire_client import WireClient
@@ -49,8 +48,7 @@ def test_a_dead_worker_is_read_to_its_end_before_it_is_released(tmp_path: Path) 
         acknowledged = check_exactly_once(server, aaa, bbb)
         assert len(acknowledged) == 5
         assert aaa.lost == 1
-        with closing(sqlite3.connect(f"file:{server.data_dir / 'journal.db'}?mode=ro", uri=True)) as journal:
-            ((released,),) = journal.execute("SELECT seq FROM entries WHERE kind = 'rel'").fetchall()
+        (released,) = (e["seq"] for e in entries_in(server.data_dir / "journal.db") if e["kind"] == "rel")
         assert max(acknowledged.values()) < released
 
 

@@ -7,7 +7,6 @@ shown and what was written. `check_exactly_once` does that for everybody.
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.support.deadline import until
+from tests.support.journal_file import entries_in
 from tests.support.server_process import DEADLINE, ServerProcess
 from tests.support.wire_client import WireClient
 
@@ -205,11 +205,7 @@ def check_exactly_once(server: ServerProcess, *people: Person) -> dict[str, int]
 
 def in_journal(server: ServerProcess) -> list[tuple[int, str]]:
     """Return number and text of every message in the journal."""
-    journal = sqlite3.connect(f"file:{server.data_dir / 'journal.db'}?mode=ro", uri=True)
-    try:
-        return journal.execute("SELECT seq, text FROM entries WHERE kind IN ('m', 'g') ORDER BY seq").fetchall()
-    finally:
-        journal.close()
+    return [(e["seq"], e["text"]) for e in entries_in(server.data_dir / "journal.db") if e["kind"] in ("m", "g")]
 
 
 def in_text_logs(server: ServerProcess) -> list[tuple[int, str]]:

@@ -14,10 +14,11 @@ from msgspec import structs
 
 from tessenger.chat.entries import GroupMessage, Message
 from tessenger.chat.ports import Question
+from tessenger.journal import chunks, store
 from tessenger.journal import history as queries
-from tessenger.journal import store
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
+from tests.support.journal_file import chunks_read, rewrite
 from tests.support.log_history import GROUPS, USERS, History
 from tests.support.memory_journal import MemoryJournal
 
@@ -59,7 +60,10 @@ def joined(pages: list[list[str]]) -> list[str]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    actions=st.lists(st.tuples(st.sampled_from([0, 2, 2, 3, 3, 6, 7, 11]), st.integers(0, 7), st.integers(0, 7))),
+    actions=st.lists(
+        st.tuples(st.sampled_from([0, 2, 2, 2, 3, 3, 4, 6, 7, 11, 18]), st.integers(0, 7), st.integers(0, 7)),
+        min_size=8,
+    ),
     peer=st.sampled_from(["", *USERS]),
     group=st.sampled_from(["", *GROUPS]),
     limit=st.integers(1, 5),
@@ -88,8 +92,11 @@ def test_pages_add_up_to_what_a_plain_search_finds(
     plain, history = MemoryJournal(), History()
     with closing(SqliteJournal(path, "process")) as journal:
         start = history.now
-        for action in actions:
-            batch = history.random(*action)
+        for user in USERS:
+            actions.insert(0, (0, USERS.index(user), 0))
+        for number, (action, one, other) in enumerate(actions):
+            user, to = USERS[one % len(USERS)], USERS[other % len(USERS)]
+            batch = history.message(user, to, str(number)) if action == 2 else history.random(action, one, other)
             journal.commit(batch)
             plain.commit(batch)
         for user in (*USERS, "AAA"):
@@ -160,7 +167,7 @@ def test_since_is_found_by_halving(journal: SqliteJournal, path: Path) -> None:
         sent.append(entry)
     journal.settle()
     with sqlite3.connect(path) as db:
-        db.execute("DELETE FROM entries WHERE seq % 3 = 0")
+        rewrite(db, lambda entry: entry if entry["seq"] % 3 else None)
     left = [entry for entry in sent if entry.seq % 3]
     for entry in left:
         assert joined(paged(journal, Question("aaa", "", "", 99, entry.at, 0, MUCH))) == [
@@ -169,27 +176,31 @@ def test_since_is_found_by_halving(journal: SqliteJournal, path: Path) -> None:
     assert joined(paged(journal, Question("aaa", "", "", 99, left[-1].at + 1, 0, MUCH))) == []
 
 
-def test_every_query_goes_backwards_through_an_index(journal: SqliteJournal, path: Path) -> None:
-    """No query goes through the whole log, nor sorts what it finds before it stops."""
-    db = sqlite3.connect(path)
-    values = {
-        "user": "aaa", "peer": "bbb", "group": "g", "target": "aaa", "floor": 1, "before": 9, "limit": 5, "scanned": 5,
-        "indexed": 5,
-    }  # fmt: skip
-
-    def plan(query: str) -> list[str]:
-        return [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
-
-    by_target = "SEARCH targets USING PRIMARY KEY (target=? AND seq>? AND seq<?)"
-    behind = "SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
-    for query, times in ((queries.BETWEEN_TWO, 2), (queries.OF_GROUP, 1), (queries.NTH_OF_TARGET, 1)):
-        assert sum(step == by_target for step in plan(query)) == times
-        assert sum(step == behind for step in plan(query)) == times
-    assert plan(queries.NTH_OF_ALL) == [behind]
-    assert {step for step in plan(queries.ENDS) if "entries" in step} == {"SEARCH entries"}
-    of_all = plan(queries.OF_ALL)
-    assert of_all[0] == "SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
-    assert of_all[-1] == "SEARCH memberships USING INDEX memberships_user (user=? AND name=?)"
-    for query in (queries.BETWEEN_TWO, queries.OF_GROUP, queries.NTH_OF_TARGET, queries.OF_ALL):
-        assert not [step for step in plan(query) if "TEMP B-TREE" in step or step.startswith("SCAN")]
-    db.close()
+def test_looking_stops_where_the_page_is_full(
+    journal: SqliteJournal, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the log and a conversation are: no more of it is read than the page needs."""
+    history = History()
+    for user in ("aaa", "Bbb"):
+        journal.commit(history.online(user))
+    journal.commit(history.create("aaa", "g", "Bbb"))
+    for number in range(40):
+        journal.commit(
+            [
+                entry
+                for _ in range(chunks.TOGETHER)
+                for entry in history.message("aaa", "Bbb", str(number)) + history.to_group("Bbb", "g", str(number))
+            ]
+        )
+    journal.keep_logged()
+    middle = history.ledger.seq // 2
+    with closing(SqliteReader(path)) as reader:
+        for before in (0, middle):
+            for question in (
+                Question("aaa", "", "", 10, 0, before, MUCH),
+                Question("aaa", "Bbb", "", 10, 0, before, MUCH),
+                Question("aaa", "", "g", 10, 0, before, MUCH),
+            ):
+                with chunks_read(monkeypatch) as read:
+                    assert len(reader.history(question).found) == 10
+                assert 1 <= len(read) <= 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import pairwise
@@ -14,12 +13,13 @@ import pytest
 
 from tessenger.chat.entries import AnyEntry
 from tessenger.config import JournalSection
-from tessenger.journal import retention, rotation, store
+from tessenger.journal import chunks, retention, rotation, store
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.retention import STEP, Planner
 from tessenger.journal.store import SqliteJournal
 from tessenger.journal.text_logs import TextLogs
 from tessenger.server.pruning import Pruning
+from tests.support.journal_file import chunks_read, numbers_of_targets
 from tests.support.log_history import GRACE_MS, History
 
 DAY = 86_400_000
@@ -68,11 +68,6 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
     one.journal.close()
 
 
-def _indexed(kept: Kept) -> list[int]:
-    with closing(sqlite3.connect(kept.folder / "journal.db")) as db:
-        return [seq for (seq,) in db.execute("SELECT seq FROM targets ORDER BY seq")]
-
-
 def test_what_is_old_and_was_shown_goes(kept: Kept) -> None:
     """Private, of groups, and everything else; what is younger stays, and so does the present state."""
     history = kept.history
@@ -85,10 +80,11 @@ def test_what_is_old_and_was_shown_goes(kept: Kept) -> None:
     kept.days_pass(31)
     kept.keep(history.message("aaa", "Bbb", "young"), history.seen("Bbb"))
     before = kept.journal.load()
-    assert len(_indexed(kept)) > 2
+    assert len(numbers_of_targets(kept.folder / "journal.db")) > 2
     kept.prune()
     assert kept.left() == ["young"]
-    assert {*_indexed(kept)} <= {entry.seq for entry in kept.journal.entries_after(0, 100)}
+    left = {entry.seq for entry in kept.journal.entries_after(0, 100)}
+    assert {*numbers_of_targets(kept.folder / "journal.db")} <= left
     assert kept.journal.load() == before
     with closing(SqliteReader(kept.folder / "journal.db")) as reader:
         assert reader.snapshot() == before
@@ -343,8 +339,25 @@ def test_logs_that_are_too_much_together_go(tmp_path: Path) -> None:
     kept.journal.close()
 
 
-def test_deciding_never_goes_through_the_whole_log(kept: Kept) -> None:
-    """Its one query over entries goes along their numbers and stops."""
-    with closing(sqlite3.connect(kept.folder / "journal.db")) as db:
-        plan = [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {retention._OLDEST}", (1, 2, 3))]
-    assert plan == ["SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
+def test_deciding_never_goes_through_the_whole_log(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One plan looks at so many entries, and the next one behind them."""
+    monkeypatch.setattr(retention, "_LOOKED_AT", 10)
+    monkeypatch.setattr(chunks, "TOGETHER", 4)
+    history = kept.history
+    for user in ("aaa", "Bbb"):
+        kept.keep(history.online(user))
+    for _ in range(40):
+        kept.keep([entry for _ in range(10) for entry in history.message("aaa", "Bbb", "old")])
+    kept.keep(history.seen("Bbb"))
+    kept.days_pass(31)
+    kept.keep(history.message("aaa", "Bbb", "young"))
+    planner = Planner(kept.folder / "journal.db", kept.folder, kept.limits, offline_delivery=False)
+    planned: list[int] = []
+    for _ in range(20):
+        with chunks_read(monkeypatch) as read:
+            plan = planner.plan(history.now)
+        assert plan.more
+        assert len(plan.entries) == 10
+        planned += plan.entries
+        assert len(read) < 40  # of 120: halving finds the times, and then come a few in order
+    assert planned == list(range(1, 201))

@@ -10,9 +10,10 @@ import pytest
 
 from tessenger.chat.entries import GroupMessage, Message
 from tessenger.errors import JournalError
-from tessenger.journal import reader, schema, targets
+from tessenger.journal import chunks, schema, targets
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
+from tests.support.journal_file import entries_in
 from tests.support.log_history import History
 
 
@@ -148,49 +149,49 @@ def test_a_reader_needs_a_journal(path: Path) -> None:
     assert not path.exists()
 
 
-def test_catch_up_uses_the_index(path: Path) -> None:
-    """What is read for one person touches the entries to that person, and to their groups, and no others."""
+def test_every_query_of_the_log_goes_along_a_key(path: Path) -> None:
+    """What is read by number or for one person touches no more, and is found in order."""
     made(path)
-    db = schema.open_reader(path)
-    values = {"user": "aaa", "after": 1, "upto": 2, "indexed": 1, "session": 1, "request": 1}
+    with closing(schema.open_reader(path)) as db:
 
-    def plan(query: str) -> list[str]:
-        return [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+        def plan(query: str) -> list[str]:
+            return [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {query}", [1] * query.count("?"))]
 
-    by_target = [
-        "SEARCH targets USING PRIMARY KEY (target=? AND seq>? AND seq<?)",
-        "SEARCH entries USING INTEGER PRIMARY KEY (rowid=?)",
-    ]
-    behind = ["UNION ALL", "SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
-    assert plan(reader.PRIVATE)[2:] == plan(reader.SIGNALS)[2:] == by_target + behind
-    of_groups = plan(targets.TO_GROUPS)[2:]
-    assert of_groups[:5] == ["SEARCH memberships USING INDEX memberships_user (user=?)", *by_target, *behind]
-    assert of_groups[6:] == ["SEARCH memberships USING INDEX memberships_user (user=? AND name=?)"]
-    assert plan(reader.ANSWER) == ["SEARCH entries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
-    db.close()
+        by_number = "SEARCH chunks USING INTEGER PRIMARY KEY (rowid"
+        by_target = "SEARCH targets USING PRIMARY KEY (target=? AND upto"
+        plans = [plan(query) for query in (chunks.HOLDING, chunks.PREVIOUS, targets.HOLDING, targets.PREVIOUS)]
+        assert plans == [[f"{key}{sign}?)"] for key in (by_number, by_target) for sign in (">", "<")]
+        assert plan(chunks.NEWEST) == ["SEARCH chunks"]
 
 
-def test_a_journal_of_version_1_opens_and_works(path: Path) -> None:
+def test_a_read_that_stops_early_holds_no_transaction_open(path: Path) -> None:
+    """Or what is committed meanwhile would make the next transaction of the connection fail."""
+    made(path)
+    with closing(schema.open_writer(path)) as db, closing(schema.open_writer(path)) as other:
+        reads = [chunks.forward(db, 0), chunks.backward(db)]
+        for read in reads:
+            assert next(read)
+            other.execute("UPDATE meta SET epoch = epoch + 1")
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("COMMIT")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_journal_of_an_older_version_opens_and_works(path: Path, version: int) -> None:
     """Its tables become those of today; nothing is lost, and what is said from then on is found with what was said."""
     journal = SqliteJournal(path, "process")
     history = History()
     journal.commit(history.online("aaa") + history.online("Bbb") + history.create("aaa", "g", "Bbb"))
     for number in range(30):
         journal.commit(history.message("aaa", "Bbb", str(number)) + history.to_group("aaa", "g", f"g {number}"))
+    journal.commit(history.command("Bbb", "creategroup", "group_exists"))
+    before = journal.entries_after(0, 1_000)
     journal.close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        for statement in (
-            "DROP TABLE targets",
-            "DROP TABLE invitations",
-            "ALTER TABLE sessions DROP COLUMN away",
-            "ALTER TABLE groups DROP COLUMN private",
-            "CREATE INDEX entries_target ON entries (target) WHERE target IS NOT NULL",
-            "UPDATE meta SET counted_seq = 20",
-            "PRAGMA user_version = 1",
-        ):
-            db.execute(statement)
+    _make_older(path, version)
     for _ in range(2):  # the second time there is nothing to do
         journal = SqliteJournal(path, "process")
+        if not _:
+            assert journal.entries_after(0, 1_000) == before
         journal.commit(history.message("aaa", "bbb", "new") + history.to_group("aaa", "G", "g new"))
         journal.close()
     expected = [text for number in range(30) for text in (str(number), f"g {number}")] + ["new", "g new"] * 2
@@ -200,6 +201,52 @@ def test_a_journal_of_version_1_opens_and_works(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
         assert {name for (name,) in db.execute("SELECT name FROM sqlite_schema")} == _tables_of_a_new_one(path)
+
+
+def test_what_an_older_version_kept_can_be_redacted(path: Path) -> None:
+    """Moving the log to its new table leaves nothing of it behind in the file."""
+    journal = SqliteJournal(path, "process")
+    history = History()
+    journal.commit(history.online("aaa") + history.online("Bbb"))
+    for number in range(300):
+        journal.commit(history.message("aaa", "Bbb", f"{number} " + ("SECRET" * 9 if number == 100 else "x" * 50)))
+    (secret,) = (e.seq for e in journal.entries_after(0, 1_000) if isinstance(e, Message) and "SECRET" in e.text)
+    journal.close()
+    _make_older(path, 2)
+    assert b"SECRET" in path.read_bytes()
+    journal = SqliteJournal(path, "process")
+    journal.commit(History(journal.load()).ledger.redact(secret, 0))
+    journal.close()
+    assert b"SECRET" not in path.read_bytes()
+
+
+def _make_older(path: Path, version: int) -> None:
+    """Let a journal have the tables that it had in an older version of the program."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA secure_delete = ON")
+        db.execute(
+            "CREATE TABLE entries (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, session INTEGER"
+            " NOT NULL, number INTEGER NOT NULL, request INTEGER NOT NULL, slot INTEGER NOT NULL, n INTEGER NOT NULL,"
+            " user TEXT COLLATE NOCASE, target TEXT COLLATE NOCASE, text TEXT, data BLOB)"
+        )
+        rows = [tuple(entry.values()) for entry in entries_in(path)]
+        db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        db.execute("DROP TABLE chunks")
+        db.execute("DROP TABLE targets")
+        db.execute("UPDATE meta SET counted_seq = 20")
+        if version == 1:
+            db.execute("DROP TABLE invitations")
+            db.execute("ALTER TABLE sessions DROP COLUMN away")
+            db.execute("ALTER TABLE groups DROP COLUMN private")
+            db.execute("CREATE INDEX entries_target ON entries (target) WHERE target IS NOT NULL")
+        else:
+            db.execute(
+                "CREATE TABLE targets (target TEXT NOT NULL COLLATE NOCASE, seq INTEGER NOT NULL,"
+                " PRIMARY KEY (target, seq)) WITHOUT ROWID"
+            )
+            db.execute("INSERT INTO targets SELECT target, seq FROM entries WHERE target IS NOT NULL AND seq <= 20")
+        db.execute(f"PRAGMA user_version = {version}")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _tables_of_a_new_one(path: Path) -> set[str]:

@@ -1,0 +1,169 @@
+"""The log in its table: rows in order, up to `TOGETHER` of them in one place. For the logger and for readers.
+
+However little is in it, a row of a table costs SQLite about as much as a message costs everything else on its way
+through the journal. So a chunk of the log is one: `upto` is the number of the last entry that it was made with, `rows`
+are the entries as MessagePack. To read one entry is to decode its chunk, which takes about 20 µs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from tessenger.errors import JournalError
+from tessenger.journal import rows
+from tessenger.journal.rows import AT, KIND, SEQ, TEXT, Row
+
+TOGETHER = 64
+"""Entries of one chunk, at most."""
+
+LARGE = 65_536
+"""Bytes of a chunk above which it has fewer entries: whoever wants one of them reads all."""
+
+LAST = 2**62
+"""Above every sequence number."""
+
+TABLE = "CREATE TABLE chunks (upto INTEGER PRIMARY KEY, rows BLOB NOT NULL)"
+
+INSERT = "INSERT INTO chunks (upto, rows) VALUES (?, ?)"
+
+HOLDING = "SELECT upto, rows FROM chunks WHERE upto >= ? ORDER BY upto LIMIT 1"
+PREVIOUS = "SELECT upto, rows FROM chunks WHERE upto < ? ORDER BY upto DESC LIMIT 1"
+NEWEST = "SELECT max(upto) FROM chunks"
+
+Chunk = tuple[int, bytes]
+"""A row of the table."""
+
+
+def made_of(new: Sequence[Row]) -> list[Chunk]:
+    """Return the chunks for rows that go on behind all others."""
+    chunks: list[Chunk] = []
+    for start in range(0, len(new), TOGETHER):
+        chunks += _split(new[start : start + TOGETHER])
+    return chunks
+
+
+def _split(new: Sequence[Row]) -> list[Chunk]:
+    packed = rows.pack(new)
+    if len(packed) > LARGE and len(new) > 1:
+        half = len(new) // 2
+        return [*_split(new[:half]), *_split(new[half:])]
+    return [(new[-1][SEQ], packed)]
+
+
+def newest(db: sqlite3.Connection) -> int:
+    """Return the number of the last entry, which is never pruned; 0 where there is none."""
+    (seq,) = db.execute(NEWEST).fetchone()
+    return int(seq or 0)
+
+
+def find(db: sqlite3.Connection, seq: int) -> Row | None:
+    """Return the entry of this number, None where it is not there. Raises `JournalError` as all reads here do."""
+    return next((row for row in forward(db, seq - 1, seq)), None)
+
+
+def forward(db: sqlite3.Connection, after: int, upto: int = LAST) -> Iterator[Row]:
+    """Yield the entries with `after` < seq <= `upto`, in order."""
+    chunk = _fetch(db, HOLDING, after + 1)
+    while chunk is not None:
+        end, packed = chunk
+        for row in _unpacked(packed):
+            if row[SEQ] > upto:
+                return
+            if row[SEQ] > after:
+                yield row
+        chunk = _fetch(db, HOLDING, end + 1)
+
+
+def backward(db: sqlite3.Connection, before: int = LAST, floor: int = 0) -> Iterator[Row]:
+    """Yield the entries with `floor` <= seq < `before`, the newest first."""
+    chunk = _fetch(db, HOLDING, before) or _fetch(db, PREVIOUS, LAST)
+    while chunk is not None:
+        end, packed = chunk
+        for row in reversed(_unpacked(packed)):
+            if row[SEQ] < floor:
+                return
+            if row[SEQ] < before:
+                yield row
+        chunk = _fetch(db, PREVIOUS, end)
+
+
+class Lookup:
+    """Finds single entries: one after the other is cheap where many of them are in one chunk."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        """Use it within one transaction."""
+        self._db = db
+        self._rows: dict[int, Row] = {}
+
+    def find(self, seq: int) -> Row | None:
+        """Return the entry of this number, None where it is not there."""
+        found = self._rows.get(seq)
+        if found is None:
+            _, packed = _holding(self._db, seq)
+            self._rows = {row[SEQ]: row for row in _unpacked(packed)}
+            found = self._rows.get(seq)
+        return found
+
+
+def first_since(db: sqlite3.Connection, since: int) -> int:
+    """Return the number of the first entry at or after a time: times rise with numbers, so halving finds it."""
+    first = next(forward(db, -1), None)
+    low, high = first[SEQ] if first else 0, newest(db) + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = next(forward(db, middle - 1), None)
+        if row is not None and row[AT] < since:
+            low = row[SEQ] + 1
+        else:
+            high = middle
+    return low
+
+
+def remove(db: sqlite3.Connection, seqs: Iterable[int]) -> list[Row]:
+    """Take entries out, and return them in order."""
+    left = sorted(set(seqs))
+    removed: list[Row] = []
+    while left and (chunk := _fetch(db, HOLDING, left[0])) is not None:
+        upto, packed = chunk
+        going = {seq for seq in left if seq <= upto}
+        left = left[len(going) :]
+        found = _unpacked(packed)
+        removed += [row for row in found if row[SEQ] in going]
+        kept = [row for row in found if row[SEQ] not in going]
+        if kept:
+            db.execute("UPDATE chunks SET rows = ? WHERE upto = ?", (rows.pack(kept), upto))
+        else:
+            db.execute("DELETE FROM chunks WHERE upto = ?", (upto,))
+    return removed
+
+
+def blank(db: sqlite3.Connection, seq: int, text: str) -> None:
+    """Let message `seq` have another text, if it is there."""
+    upto, packed = _holding(db, seq)
+    found = _unpacked(packed)
+    changed = [
+        (*row[:TEXT], text, *row[TEXT + 1 :]) if row[SEQ] == seq and row[KIND] in ("m", "g") else row for row in found
+    ]
+    if changed != found:
+        db.execute("UPDATE chunks SET rows = ? WHERE upto = ?", (rows.pack(changed), upto))
+
+
+def _holding(db: sqlite3.Connection, seq: int) -> Chunk:
+    """Return the chunk that has this entry if any has, or one without entries."""
+    return _fetch(db, HOLDING, seq) or (0, b"\x90")
+
+
+def _fetch(db: sqlite3.Connection, query: str, seq: int) -> Chunk | None:
+    """Return one chunk: a query for many would hold its transaction open for as long as it is not read to its end."""
+    found: Chunk | None = db.execute(query, (seq,)).fetchone()
+    return found
+
+
+def _unpacked(packed: bytes) -> list[Row]:
+    try:
+        return rows.unpack(packed)
+    except msgspec.DecodeError as error:
+        raise JournalError(f"The journal is damaged: a part of the log cannot be read ({error}).") from error

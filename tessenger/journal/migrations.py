@@ -1,0 +1,65 @@
+"""Bringing the tables of an older program up to date. For the process that writes the journal."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Final
+
+from tessenger.journal import chunks, targets
+from tessenger.journal.rows import COLUMNS, SEQ
+
+_AT_ONCE = 4_096
+"""Entries that are moved at a time: what of a long log is in memory."""
+
+_INVITATIONS: Final = """
+CREATE TABLE invitations (
+    name TEXT NOT NULL COLLATE NOCASE, user TEXT NOT NULL COLLATE NOCASE, PRIMARY KEY (name, user)) WITHOUT ROWID"""
+
+
+def migrate(db: sqlite3.Connection, version: int) -> None:
+    """Bring the tables up to `version`, all or none; a reader that is open meanwhile goes on."""
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found == version:
+        return
+    db.execute("PRAGMA secure_delete = ON")  # a redaction finds only what is in tables, not what they have left
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for older in range(found, version):
+            _STEPS[older](db)
+        db.execute(f"PRAGMA user_version = {version}")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    finally:
+        db.execute("PRAGMA secure_delete = OFF")
+    db.execute("COMMIT")
+
+
+def _from_1(db: sqlite3.Connection) -> None:
+    """Sessions may be away, groups private."""
+    db.execute("DROP INDEX entries_target")
+    db.execute("CREATE TABLE targets (target TEXT, seq INTEGER)")  # the next step makes it anew
+    db.execute("ALTER TABLE sessions ADD COLUMN away TEXT NOT NULL DEFAULT ''")
+    db.execute("ALTER TABLE groups ADD COLUMN private INTEGER NOT NULL DEFAULT 0")
+    db.execute(_INVITATIONS)
+
+
+def _from_2(db: sqlite3.Connection) -> None:
+    """The log was a table with a row for each entry, whom they are to was one with a row for each entry, too."""
+    db.execute("DROP TABLE targets")
+    db.execute(chunks.TABLE)
+    db.execute(targets.TABLE)
+    (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
+    runs = targets.Runs()
+    entries = db.execute(f"SELECT {', '.join(COLUMNS)} FROM entries ORDER BY seq")  # noqa: S608 constants only
+    while rows := entries.fetchmany(_AT_ONCE):
+        db.executemany(chunks.INSERT, chunks.made_of(rows))
+        runs.count(row for row in rows if row[SEQ] <= counted)
+        runs.write(db)
+        runs.clear()
+    db.execute("DROP TABLE entries")
+
+
+_STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1, 2: _from_2}
+"""What makes tables of each older version those of the next."""
