@@ -48,7 +48,7 @@ class Delivery:
     def flush(self) -> None:
         """Write what everybody is due."""
         if self._run:
-            self._end_run()
+            self._end_run(write=not self._due)
         if not self._due:
             return
         due, self._due = self._due, {}
@@ -75,19 +75,21 @@ class Delivery:
             del self.links[link.user]
         self._due.pop(link, None)
 
-    def _end_run(self) -> None:
+    def _end_run(self, *, write: bool = False) -> None:
+        """Let a group's members be due what was said; or `write` it, where they are due nothing else."""
         run, self._run = self._run, []
         group, self._run_group = self._run_group, ""
         senders = {sender: None for _, sender, _ in run if sender is not None}
         blob = run[0][0] if len(run) == 1 else b"".join([event for event, _, _ in run])
         members = self.members.get(group, {})
-        if not self._due:  # as in a batch of one group's messages: the same bytes to all of them
-            self._due = dict.fromkeys(members, blob)
-            for link in senders:
-                self._due.pop(link, None)
+        others = [link for link in members if link not in senders] if senders else list(members)
+        if write:
+            for link in others:  # the hottest loop of all
+                link.write(blob)
+        elif not self._due:
+            self._due = dict.fromkeys(others, blob)
         else:
-            for link in members:
-                if link not in senders:
-                    self.say(link, blob)
+            for link in others:
+                self.say(link, blob)
         for link in senders:
             self.say(link, b"".join([answer if sender is link else event for event, sender, answer in run]))

@@ -154,8 +154,7 @@ class Hub:
             self.append(
                 None, 0, entries.Detached(link.session, link.number, link.user, link.ip, link.udp_port, until=0)
             )
-        link.ended = True
-        link.waiting.clear()
+        link.lose()
         self.detach(link)
 
     # ---- from the log ----

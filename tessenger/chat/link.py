@@ -51,17 +51,23 @@ class Waiting(list[AnyRequest | BadLine]):
         return self.pop(0)  # few wait, for a connection with many is not read
 
 
+def _nowhere(data: bytes) -> None:
+    """Take what is sent over a connection that is gone."""
+
+
 class Link:
     """A connection, and the session that it carries once somebody signed in.
 
     `user` is "" before that, and `unread` the number of the last message that the sign-in found, 0 for none.
     `noted`: of whom the user was told on this connection that they are away, and in which words.
-    `busy`: a request is under way that the next ones must wait for. `out` takes what is sent at once.
+    `busy`: a request is under way that the next ones must wait for.
+    `write` sends a line, now or when what is held has been sent. It is the most frequent call of all, so it is what
+    takes the lines at the moment: the connection itself, what keeps them back, or nothing.
     """
 
     __slots__ = (
-        "_carrier", "_held", "_held_bytes", "busy", "ended", "ip", "noted", "number", "out", "session", "throttled",
-        "udp_port", "unanswered", "unread", "user", "waiting",
+        "_carrier", "_held", "_held_bytes", "_out", "busy", "ended", "ip", "noted", "number", "session", "throttled",
+        "udp_port", "unanswered", "unread", "user", "waiting", "write",
     )  # fmt: skip
 
     def __init__(self, ip: str, carrier: Carrier) -> None:
@@ -79,20 +85,19 @@ class Link:
         self.noted: dict[str, str] = {}
         self.waiting = Waiting()
         self._carrier = carrier
-        self.out = carrier.write
         self._held: list[bytes | Place] = []
         self._held_bytes = 0
+        self._out: Callable[[bytes], None] = carrier.write
+        self.write: Callable[[bytes], None] = carrier.write
 
-    def write(self, data: bytes) -> None:
-        """Send `data`, now or when what is held has been sent."""
-        if self.ended:
-            return
-        if self._held:
-            self._held.append(data)
-            self._held_bytes += len(data)
-            self._carrier.kept_back(self._held_bytes)
-        else:
-            self.out(data)
+    def send_to(self, out: Callable[[bytes], None]) -> None:
+        """Let `out` take what is sent, in the place of the carrier's `write`: before anything is."""
+        self.write = self._out = out
+
+    def _keep_back(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        self._carrier.kept_back(self._held_bytes)
 
     @property
     def is_holding(self) -> bool:
@@ -103,12 +108,14 @@ class Link:
         """Keep back what comes from here on, until this place is filled."""
         place = Place()
         self._held.append(place)
+        if not self.ended:
+            self.write = self._keep_back
         return place
 
     def fill(self, lines: bytes, then: Callable[[], None]) -> None:
         """Send a part of what belongs into the first place; call `then` when there is room for more of it."""
         if not self.ended:
-            self.out(lines)
+            self._out(lines)
             self._carrier.when_written(then)
 
     def release(self, place: Place, lines: bytes) -> None:
@@ -123,9 +130,13 @@ class Link:
             if data is first:
                 self._held_bytes -= len(data)
         del self._held[: len(ready)]
+        if self.ended:
+            return
+        if not self._held:
+            self.write = self._out
         joined = b"".join(ready)
-        if joined and not self.ended:
-            self.out(joined)
+        if joined:
+            self._out(joined)
 
     def end(self, *, said: bool = True) -> None:
         """Send what is left and close. Nothing more is read from here.
@@ -135,11 +146,16 @@ class Link:
         """
         last = self._held[-1] if self._held and said else None
         if isinstance(last, bytes):
-            self.out(last.splitlines(keepends=True)[-1])
+            self._out(last.splitlines(keepends=True)[-1])
         self._held.clear()
-        self.ended = True
-        self.waiting.clear()
+        self.lose()
         self._carrier.close()
+
+    def lose(self) -> None:
+        """The connection is gone: nothing is read or sent any more."""
+        self.ended = True
+        self.write = _nowhere
+        self.waiting.clear()
 
     @property
     def full(self) -> bool:

@@ -164,5 +164,5 @@ def _unpacked(packed: bytes) -> list[Found]:
         return _unpack(packed)
     except msgspec.DecodeError as error:
         raise JournalError(
-            f"The journal is damaged: a part of its table of targets cannot be read ({error})."
+            f"The journal is damaged: a part of the table of targets cannot be read ({error})."
         ) from error

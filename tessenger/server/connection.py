@@ -65,7 +65,7 @@ class ClientConnection:
         """TLS is done; somebody may sign in."""
         transport = cast("asyncio.Transport", transport)  # uvloop's are not derived from it
         self._transport = transport
-        self.link.out = transport.write  # what is written most goes there without another call
+        self.link.send_to(transport.write)  # without another call
         transport.set_write_buffer_limits(high=self._door.limits.queue_bytes or 1 << 62)
         if self._refusal is not None:
             self._door.hub.hang_up(self.link, *self._refusal)
@@ -224,7 +224,7 @@ class TlsConnection(ClientConnection, asyncio.BufferedProtocol):
         """See `ClientConnection`."""
         self._in_parts = False
         super().connection_made(transport)
-        self.link.out = self.write
+        self.link.send_to(self.write)
 
     def write(self, data: bytes) -> None:
         """Send it by records: for good, the connection keeps room for the most that it ever encrypted at once."""
