@@ -24,6 +24,9 @@ SCANNED = 20_000
 """Entries that one question looks at in the log, or among what one target got, at most: about 20 ms on the thread that
 reads."""
 
+SCANNED_TEXT = 8_388_608
+"""Characters of texts that one question looks at in the log, at most: as long as that, where they are long."""
+
 MEMBERSHIPS = "SELECT name, from_seq, to_seq FROM memberships WHERE user = ? ORDER BY from_seq DESC"
 
 
@@ -105,10 +108,12 @@ def _of_all(db: sqlite3.Connection, question: Question, floor: int, before: int)
     memberships: dict[str, list[tuple[int, int | None]]] = {}
     for name, since, until in db.execute(MEMBERSHIPS, (question.user,)):
         memberships.setdefault(names.key(name), []).append((since, until))
+    size = 0
     for above, row in enumerate(chunks.backward(db, before, floor)):
         seq, to = row[SEQ], names.key(row[TARGET] or "")
-        if above >= SCANNED:
+        if above >= SCANNED or size >= SCANNED_TEXT:
             raise _Stopped(seq + 1)
+        size += len(row[TEXT] or "")
         if row[KIND] == "m":
             if user in (to, names.key(row[USER] or "")):
                 yield row

@@ -13,7 +13,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 
 from msgspec import Struct
@@ -40,7 +39,10 @@ KEEP_MS = 3_600_000
 """Nothing younger goes."""
 
 _LOOKED_AT = 20_000
-"""Entries that one plan looks at."""
+"""Entries that one plan looks at, at most."""
+
+_LOOKED_AT_TEXT = 8_388_608
+"""Characters of texts that one plan looks at, about, at most."""
 
 _DAY_MS = 86_400_000
 _FOR_EVER = 2**62
@@ -100,15 +102,16 @@ class Planner:
         aged = self._aged(db, now_ms)
         if not excess:
             upto = min(upto, aged)
-        found = list(islice(chunks.forward(db, self._looked_at, upto), _LOOKED_AT))
-        if not found:
+        if next(chunks.forward(db, self._looked_at, upto), None) is None:
             self._looked_at = 0  # the next look begins anew: what was due by then may have been shown
             return [], False
         seen = {names.key(user): upto for user, upto in db.execute("SELECT user, seen_seq FROM users")}
         lacking = self._lacking(db)
         detached = {session for (session,) in db.execute("SELECT id FROM sessions WHERE detached_until > 0")}
         victims = []
-        for row in found:
+        size = 0
+        for looked_at, row in enumerate(chunks.forward(db, self._looked_at, upto), 1):
+            size += len(row[TEXT] or "")
             seq, kind, session, target = row[SEQ], row[KIND], row[SESSION], names.key(row[TARGET] or "")
             self._looked_at = seq
             if kind in _FOR_ONE and seq > seen.get(target, 0):
@@ -120,6 +123,8 @@ class Planner:
                 excess -= _ROW_BYTES + len(row[TEXT] or "")
                 if excess <= 0 and seq > aged:
                     break
+            if looked_at >= _LOOKED_AT or size >= _LOOKED_AT_TEXT:
+                break
         return victims, True
 
     def _bounds(self, db: sqlite3.Connection, now_ms: int) -> tuple[int, int]:

@@ -90,10 +90,8 @@ class Targets:
         if counted != self._counted:
             self._counted = self._upto = counted
             self._behind.clear()
-        new = list(chunks.forward(db, self._upto))
-        if new:
-            self._behind.count(new)
-            self._upto = new[-1][SEQ]
+        self._behind.count(chunks.forward(db, self._upto))
+        self._upto = max(counted, chunks.newest(db))
 
     def to(self, db: sqlite3.Connection, target: str, after: int, upto: int) -> Iterator[Found]:
         """Yield what is to `target` with `after` < seq <= `upto`, in order."""

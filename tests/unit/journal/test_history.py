@@ -86,6 +86,7 @@ def test_pages_add_up_to_what_a_plain_search_finds(
 ) -> None:
     """However small the steps are: nobody's messages are missing, twice, or out of order, and nobody else's come."""
     monkeypatch.setattr(queries, "SCANNED", scanned)
+    monkeypatch.setattr(queries, "SCANNED_TEXT", scanned * 2)
     monkeypatch.setattr(store, "COUNT_EVERY", count_every)
     monkeypatch.setattr(store, "COUNT_BATCHES", 0)
     path = tmp_path_factory.mktemp("history") / "journal.db"
