@@ -10,7 +10,7 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
-from typing import Self
+from typing import Any, Self
 
 from tessenger.chat import entries
 from tessenger.journal import chunks, rows
@@ -20,7 +20,13 @@ REPEATABLE = 4_096
 and may send pings, which take ids too, in between."""
 
 _PRUNE_EVERY = 8
-"""How many writings to one that also forgets what the sessions in it have below `REPEATABLE`."""
+"""How many takings to one that also forgets what the sessions in it have below `REPEATABLE`."""
+
+_KEEP_REQUEST = "INSERT OR REPLACE INTO requests SELECT id, ?2, ?3, ?4 FROM sessions WHERE id = ?1"
+_PRUNE_REQUESTS = "DELETE FROM requests WHERE session = ? AND request < ?"
+
+Statement = tuple[str, tuple[Any, ...]]
+"""SQL and its values."""
 
 _TURNING = (entries.Online, entries.Resumed, entries.Released)
 """Kinds that say of which generation what a slot appends is."""
@@ -32,11 +38,11 @@ class Counters:
     def __init__(self, seq: int) -> None:
         """Begin behind entry `seq` with nothing known."""
         self.seq = seq
-        """Up to which entry all of this is kept."""
+        """Up to which entry all of this is kept, or taken."""
         self._highest: dict[int, int] = {}  # of the sessions that moved since
         self._generations: dict[int, int] = {}
         self._last: dict[int, int] = {}
-        self._writings = 0
+        self._takings = 0
 
     @classmethod
     def read(cls, db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Self:
@@ -86,23 +92,24 @@ class Counters:
         self._highest.update({row[rows.SESSION]: row[rows.REQUEST] for row in new if row[rows.KIND] in rows.ISSUED})
         self._last.update({row[rows.SLOT]: row[rows.N] for row in new})
 
-    def write(self, db: sqlite3.Connection, seq: int) -> None:
-        """Keep the counters as of `seq`; once the transaction has succeeded, call `written`."""
-        db.executemany(
-            "INSERT OR REPLACE INTO requests SELECT id, ?2, ?3, ?4 FROM sessions WHERE id = ?1",
-            [(session, request, self.seq, seq) for session, request in self._highest.items()],
-        )
-        if self._writings % _PRUNE_EVERY == 0:
-            db.executemany(
-                "DELETE FROM requests WHERE session = ? AND request < ?",
-                [(session, request - REPEATABLE) for session, request in self._highest.items() if request > REPEATABLE],
-            )
-        db.execute("DELETE FROM slots")
-        db.executemany("INSERT INTO slots VALUES (?, ?, ?)", [(slot, *known) for slot, known in self.slots().items()])
-        db.execute("UPDATE meta SET counted_seq = ?", (seq,))
+    def take(self, seq: int) -> tuple[list[Statement], list[Statement]]:
+        """Return what keeps the counters as of `seq`, the last entry counted, and begin anew behind it.
 
-    def written(self, seq: int) -> None:
-        """Begin anew behind `seq`: what was counted up to there is kept."""
+        The first statements may be executed one by one, some earlier than others; the last ones belong together.
+        """
+        apart: list[Statement] = [
+            (_KEEP_REQUEST, (session, request, self.seq, seq)) for session, request in self._highest.items()
+        ]
+        if self._takings % _PRUNE_EVERY == 0:
+            apart += [
+                (_PRUNE_REQUESTS, (session, request - REPEATABLE))
+                for session, request in self._highest.items()
+                if request > REPEATABLE
+            ]
+        together: list[Statement] = [("DELETE FROM slots", ())]
+        together += [("INSERT INTO slots VALUES (?, ?, ?)", (slot, *known)) for slot, known in self.slots().items()]
+        together.append(("UPDATE meta SET counted_seq = ?", (seq,)))
         self.seq = seq
         self._highest.clear()
-        self._writings += 1
+        self._takings += 1
+        return apart, together

@@ -28,6 +28,7 @@ from tessenger.chat.present import Snapshot
 from tessenger.errors import JournalBusy, JournalError
 from tessenger.journal import changes, chunks, rows, schema, targets
 from tessenger.journal.counters import Counters
+from tessenger.journal.counting import Counting
 from tessenger.journal.tail import Tail
 from tessenger.journal.write_ahead import TRUNCATE_WAIT_MS, WAL_BYTES, WriteAheadFile
 
@@ -39,6 +40,9 @@ COUNT_EVERY = 1_000
 
 COUNT_BATCHES = 16
 """Batches between two of them, at least: where thousands come each second, each writing has more at a time."""
+
+COUNT_STEP = 16
+"""Rows of them that one transaction writes besides its own: some tenths of a millisecond."""
 
 SMALL = 32
 """Entries of a batch that goes to the tail, at most: for more of them the tables cost less than both."""
@@ -66,10 +70,7 @@ class SqliteJournal:
             (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
             self._tail.open(epoch, changes.read_last(self._db)[0])
             self._seq, _ = changes.read_last(self._db, self._tail.rows)
-            self._counters = Counters.read(self._db, self._tail.rows)
-            self._runs = targets.Runs()
-            self._runs.count(chunks.forward(self._db, self._counters.seq))
-            self._runs.count(self._tail.rows)
+            self._counting = Counting.read(self._db, self._tail.rows)
             self._reserved, self._logged_seq = self._db.execute("SELECT reserved_seq, logged_seq FROM meta").fetchone()
         except sqlite3.Error as error:
             raise schema.explained(path, error) from error
@@ -78,6 +79,7 @@ class SqliteJournal:
             raise
         self._count_now = False
         self._logged_sizes: dict[str, int] = {}
+        self._is_logged_kept = False
         self._is_stuck = False
         """Whether the tables take nothing at the moment: then the tail takes no more."""
         with suppress(JournalBusy):  # what a process left that died; where it has to stay there, that is said later
@@ -108,8 +110,7 @@ class SqliteJournal:
         except sqlite3.Error as error:
             self._is_stuck = True
             raise self._rolled_back(error) from error
-        self._counters.count(new, changing)
-        self._runs.count(new)
+        self._counting.count(new, changing)
         self._seq = last
         if any(type(entry) is Redacted for entry in changing):
             self.wal.forget()  # it still has what was blanked, and so may the tail
@@ -156,14 +157,13 @@ class SqliteJournal:
         start = max(self._seq, self._reserved)
         self.settle()
         with self._synced() as db:
-            self._runs.write(db)
-            self._counters.write(db, start)
+            self._counting.take(start)
+            self._counting.write(db, None)
             db.execute("DELETE FROM slots")
             db.execute("UPDATE sessions SET detached_until = ?", (now_ms + grace_ms,))
             db.execute("UPDATE meta SET epoch = epoch + 1, start_seq = ?1, reserved_seq = ?1", (start,))
         self._seq = self._reserved = start
-        self._counters = Counters(start)
-        self._runs.clear()
+        self._counting = Counting(Counters(start))
         (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
         self._tail.begin(epoch)
         return int(epoch)
@@ -173,7 +173,7 @@ class SqliteJournal:
 
         Call it when everything of the slot's earlier generation has been committed. Kept with the next commit.
         """
-        self._count_now |= self._counters.seat(slot, generation)
+        self._count_now |= self._counting.seat(slot, generation)
 
     def close(self) -> None:
         """Keep what is still only counted, put everything on the disk, and leave one file behind.
@@ -246,7 +246,7 @@ class SqliteJournal:
         self.settle()
         with self._synced() as db:
             self._keep_counted(db)
-        self._forget_counted()
+        self._counted()
 
     # ---- inside ----
 
@@ -260,40 +260,53 @@ class SqliteJournal:
         """Put the tail's rows and `new` into the tables."""
         db = self._db
         both = self._tail.rows + new
-        if self._seq - self._counters.seq >= max(COUNT_EVERY, COUNT_BATCHES * len(both)):
-            self._count_now = True
+        counting = self._counting
+        most: int | None = COUNT_STEP
+        if self._seq - counting.upto >= max(COUNT_EVERY, COUNT_BATCHES * len(both)):
+            if counting.is_writing:
+                most = None  # the steps were too small
+            else:
+                counting.take(self._seq)
         new_chunks = chunks.made_of(both)
-        if not self._count_now and not changing and len(new_chunks) == 1:
+        if not counting.is_writing and not self._count_now and not changing and len(new_chunks) == 1:
             db.execute(chunks.INSERT, new_chunks[0])  # a few messages: a statement is a transaction of its own
             return
         db.execute("BEGIN IMMEDIATE")
         db.executemany(chunks.INSERT, new_chunks)
         if self._count_now:
             self._keep_counted(db)
+        elif counting.is_writing:
+            self._write_counted(db, most)
         for entry in changing:
             changes.CHANGES[type(entry)](db, entry)
         db.execute("COMMIT")
 
     def _settled(self) -> None:
-        """The tables have everything, and where that was due, what was only counted."""
+        """The tables have everything, and where that was due, some of what was only counted."""
         self._is_stuck = False
+        self._count_now = False
         self._tail.settled()
-        if self._count_now:
-            self._forget_counted()
+        self._counted()
 
     def _keep_counted(self, db: sqlite3.Connection) -> None:
-        """Write what is only counted so far; the caller's transaction decides whether it stays."""
-        self._runs.write(db)
-        self._counters.write(db, self._seq)
-        db.execute("UPDATE meta SET logged_seq = ?", (self._logged_seq,))
-        db.executemany("INSERT OR REPLACE INTO text_logs (name, size) VALUES (?, ?)", list(self._logged_sizes.items()))
+        """Write all that is only counted so far; the caller's transaction decides whether it stays."""
+        self._counting.take(self._seq)
+        self._write_counted(db, None)
 
-    def _forget_counted(self) -> None:
-        """Begin to count anew: what was only counted is kept."""
-        self._count_now = False
-        self._counters.written(self._seq)
-        self._runs.clear()
-        self._logged_sizes.clear()
+    def _write_counted(self, db: sqlite3.Connection, most: int | None) -> None:
+        """Write some of what was taken, or all; and with the last of it how far the text logs are."""
+        self._is_logged_kept = self._counting.write(db, most)
+        if self._is_logged_kept:
+            files = list(self._logged_sizes.items())
+            db.execute("UPDATE meta SET logged_seq = ?", (self._logged_seq,))
+            db.executemany("INSERT OR REPLACE INTO text_logs (name, size) VALUES (?, ?)", files)
+
+    def _counted(self) -> None:
+        """The transaction is committed in which `_write_counted` was called, if there was anything to write."""
+        self._counting.written()
+        if self._is_logged_kept:
+            self._is_logged_kept = False
+            self._logged_sizes.clear()
 
     def _reserve(self, upto: int) -> None:
         with self._synced() as db:

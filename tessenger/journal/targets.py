@@ -1,10 +1,10 @@
 """Finding entries by whom they are to, with a table that is filled behind the log. For the logger and for readers.
 
 An index that moves on with every message costs a page of writing at a random place each time, more than the message
-itself. So what is to be found is first only counted (`Runs`), and written with many entries at a time, in the
-transaction that also writes the counters: the table `targets` has what there is up to `meta.counted_seq`. The entries
-behind that are few (`store.COUNT_EVERY`, or `COUNT_BATCHES` batches where these are large), and a reader keeps in mind
-what is in those that it has looked through (`Targets`).
+itself. So what is to be found is first only counted (`Runs`), and written for many entries at a time (see
+counting.py): the table `targets` has what there is up to `meta.counted_seq`. The entries behind that are few
+(`store.COUNT_EVERY`, or `COUNT_BATCHES` batches where these are large), and a reader keeps in mind what is in those
+that it has looked through (`Targets`).
 
 A row of the table is a *run*: what somebody got, in order, up to `RUN` entries of it, as MessagePack. `upto` is the
 number of the last one that it was made with.
@@ -34,8 +34,9 @@ CREATE TABLE targets (
 Found = tuple[int, str, str | None]
 """An entry's number and kind, and by whom it is."""
 
-_INSERT = "INSERT INTO targets (target, upto, found) VALUES (?, ?, ?)"
+INSERT = "INSERT INTO targets (target, upto, found) VALUES (?, ?, ?)"
 HOLDING = "SELECT upto, found FROM targets WHERE target = ? AND upto >= ? ORDER BY upto LIMIT 1"
+FORGET_BEHIND = "DELETE FROM targets WHERE target = ? AND upto > ?"
 PREVIOUS = "SELECT upto, found FROM targets WHERE target = ? AND upto < ? ORDER BY upto DESC LIMIT 1"
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -65,9 +66,16 @@ class Runs:
         """Return what came to one target, in order."""
         return self._by_key.get(names.key(target), ())
 
-    def write(self, db: sqlite3.Connection) -> None:
-        """Fill the table; the caller's transaction also moves `meta.counted_seq` on. If it succeeds, call `clear`."""
-        db.executemany(_INSERT, [run for target, found in self._by_key.items() for run in _runs(target, found)])
+    @property
+    def targets(self) -> Iterable[str]:
+        """Whom anything came to."""
+        return self._by_key.keys()
+
+    def take(self) -> list[tuple[str, int, bytes]]:
+        """Return what came as rows of the table, and begin anew."""
+        taken = [run for target, found in self._by_key.items() for run in _runs(target, found)]
+        self.clear()
+        return taken
 
     def clear(self) -> None:
         """Begin anew."""
@@ -97,7 +105,7 @@ class Targets:
         """Yield what is to `target` with `after` < seq <= `upto`, in order."""
         if after >= upto:
             return
-        for found in chain(_forward(db, target, after), self._behind.of(target)):
+        for found in chain(_forward(db, target, after, self._counted), self._behind.of(target)):
             if found[0] > upto:
                 return
             if found[0] > after:
@@ -105,24 +113,26 @@ class Targets:
 
     def newest_to(self, db: sqlite3.Connection, target: str, before: int, floor: int) -> Iterator[Found]:
         """Yield what is to `target` with `floor` <= seq < `before`, the newest first."""
-        for found in chain(reversed(self._behind.of(target)), _backward(db, target, before)):
+        for found in chain(reversed(self._behind.of(target)), _backward(db, target, before, self._counted)):
             if found[0] < floor:
                 return
             if found[0] < before:
                 yield found
 
 
-def _forward(db: sqlite3.Connection, target: str, after: int) -> Iterator[Found]:
-    """Yield what the table has, in order, from the run on that may have something behind `after`."""
+def _forward(db: sqlite3.Connection, target: str, after: int, counted: int) -> Iterator[Found]:
+    """Yield what the table has up to `counted`, in order, from the run on that may have something behind `after`."""
     run = _fetch(db, HOLDING, target, after + 1)
-    while run is not None:
+    while run is not None and run[0] <= counted:
         yield from _unpacked(run[1])
         run = _fetch(db, HOLDING, target, run[0] + 1)
 
 
-def _backward(db: sqlite3.Connection, target: str, before: int) -> Iterator[Found]:
-    """Yield what the table has, the newest first, from the run on that may have something below `before`."""
-    run = _fetch(db, HOLDING, target, before) or _fetch(db, PREVIOUS, target, chunks.LAST)
+def _backward(db: sqlite3.Connection, target: str, before: int, counted: int) -> Iterator[Found]:
+    """Yield what the table has up to `counted`, backward, from the run on that may have something below `before`."""
+    run = _fetch(db, HOLDING, target, before)
+    if run is None or run[0] > counted:
+        run = _fetch(db, PREVIOUS, target, counted + 1)
     while run is not None:
         yield from reversed(_unpacked(run[1]))
         run = _fetch(db, PREVIOUS, target, run[0])

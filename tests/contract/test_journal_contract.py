@@ -44,6 +44,7 @@ def opened(
     """Open a journal and a reader; a second call opens a pair that shares nothing with the first."""
     monkeypatch.setattr(store, "COUNT_EVERY", 5)  # so that short histories cross it
     monkeypatch.setattr(store, "COUNT_BATCHES", 0)
+    monkeypatch.setattr(store, "COUNT_STEP", 2)
 
     @contextmanager
     def memory() -> Iterator[Pair]:

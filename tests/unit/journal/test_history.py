@@ -89,6 +89,7 @@ def test_pages_add_up_to_what_a_plain_search_finds(
     monkeypatch.setattr(queries, "SCANNED_TEXT", scanned * 2)
     monkeypatch.setattr(store, "COUNT_EVERY", count_every)
     monkeypatch.setattr(store, "COUNT_BATCHES", 0)
+    monkeypatch.setattr(store, "COUNT_STEP", 2)
     path = tmp_path_factory.mktemp("history") / "journal.db"
     plain, history = MemoryJournal(), History()
     with closing(SqliteJournal(path, "process")) as journal:
