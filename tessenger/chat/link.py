@@ -88,11 +88,13 @@ class Link:
         self._held: list[bytes | Place] = []
         self._held_bytes = 0
         self._out: Callable[[bytes], None] = carrier.write
-        self.write: Callable[[bytes], None] = carrier.write
+        self.write: Callable[[bytes], None] = self._out
 
     def send_to(self, out: Callable[[bytes], None]) -> None:
-        """Let `out` take what is sent, in the place of the carrier's `write`: before anything is."""
-        self.write = self._out = out
+        """Let `out` take from now on what is sent at once, in the place of the carrier's `write`."""
+        if self.write == self._out:  # nothing is kept back, and the connection has not ended
+            self.write = out
+        self._out = out
 
     def _keep_back(self, data: bytes) -> None:
         self._held.append(data)

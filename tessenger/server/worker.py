@@ -119,8 +119,12 @@ class ClientDoor:
         with contextlib.suppress(OSError):  # it may be gone already, which the next line notices
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             dead_peers.watch(accepted, self.limits.dead_peer_seconds)
-        kind = PlainConnection if self._tls is None else TlsConnection
-        connection = kind(self, peer_of(accepted), _REFUSALS.get(word))
+        address, refusal = peer_of(accepted), _REFUSALS.get(word)
+        connection: ClientConnection
+        if self._tls is None:
+            connection = PlainConnection(self, address, refusal, accepted.send)
+        else:
+            connection = TlsConnection(self, address, refusal)
         self.connections.add(connection)
         try:
             if self._tls is None:

@@ -1,4 +1,4 @@
-"""What a connection over TLS writes, and in which parts, to a transport that the test looks at."""
+"""What connections write, where to, and in which parts: to transports and sockets that the test looks at."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tessenger.config import LimitsSection
-from tessenger.server.connection import RECORD_BYTES, TlsConnection
+from tessenger.server.connection import RECORD_BYTES, PlainConnection, TlsConnection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tessenger.chat.link import Link
     from tessenger.server.worker import ClientDoor
 
@@ -36,18 +40,22 @@ class Transport:
             self.protocol.pause_writing()
 
 
+def _door(hang_up: Callable[[Link, str, str], None]) -> ClientDoor:
+    door: Any = SimpleNamespace(
+        limits=LimitsSection(),
+        loop=SimpleNamespace(time=lambda: 0.0, call_later=lambda seconds, call: None),
+        newcomers=SimpleNamespace(came=lambda connection: None),
+        hub=SimpleNamespace(hang_up=hang_up),
+    )
+    return cast("ClientDoor", door)
+
+
 def _connected(room: int) -> tuple[Transport, TlsConnection]:
     def hang_up(link: Link, code: str, text: str) -> None:
         link.write(b"too slow")
 
-    door: Any = SimpleNamespace(
-        limits=LimitsSection(),
-        loop=SimpleNamespace(time=lambda: 0.0),
-        newcomers=SimpleNamespace(came=lambda connection: None),
-        hub=SimpleNamespace(hang_up=hang_up),
-    )
     transport = Transport(room)
-    connection = TlsConnection(cast("ClientDoor", door), "", None)
+    connection = TlsConnection(_door(hang_up), "", None)
     transport.protocol = connection
     connection.connection_made(cast("asyncio.BaseTransport", transport))
     return transport, connection
@@ -68,3 +76,119 @@ def test_nothing_comes_between_two_parts() -> None:
     transport, connection = _connected(room=RECORD_BYTES)
     connection.link.write(b"x" * (4 * RECORD_BYTES))
     assert b"".join(transport.parts) == b"x" * (4 * RECORD_BYTES) + b"too slow"
+
+
+class Stream:
+    """A socket that takes so many bytes, and what a transport in front of it does with the rest."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+        self.room = 1 << 30
+        self.is_gone = False
+        self.waiting = b""
+        self.calls = 0
+
+    def send(self, data: bytes) -> int:
+        """Take what there is room for, as a socket that does not block."""
+        self.calls += 1
+        if self.is_gone:
+            raise ConnectionResetError
+        if not self.room:
+            raise BlockingIOError
+        part = data[: self.room]
+        self.room -= len(part)
+        self.taken += part
+        return len(part)
+
+    # ---- the transport ----
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        """It has none."""
+
+    def write(self, data: bytes) -> None:
+        """Let it wait."""
+        self.waiting += data
+
+    def get_write_buffer_size(self) -> int:
+        """Return how much waits."""
+        return len(self.waiting)
+
+    def close(self) -> None:
+        """Nobody looks."""
+
+    def abort(self) -> None:
+        """Nobody looks."""
+
+    def has_room(self, room: int) -> None:
+        """The reader has read: what waits goes out first."""
+        part, self.waiting = self.waiting[:room], self.waiting[room:]
+        self.taken += part
+        self.room = room - len(part)
+
+
+def _plain(stream: Stream) -> PlainConnection:
+    connection = PlainConnection(_door(lambda link, code, text: None), "", None, stream.send)
+    connection.connection_made(cast("asyncio.BaseTransport", stream))
+    return connection
+
+
+@settings(max_examples=200)
+@given(st.lists(st.one_of(st.binary(max_size=20), st.integers(0, 30)), max_size=40))
+def test_nothing_overtakes_what_waits(actions: list[bytes | int]) -> None:
+    """A socket that is full now and then gets every line, in order, once."""
+    stream = Stream()
+    stream.room = 10
+    link = _plain(stream).link
+    written = b""
+    for action in actions:
+        if isinstance(action, int):
+            stream.has_room(action)
+        else:
+            link.write(action)
+            written += action
+    assert stream.taken + stream.waiting == written
+
+
+def test_it_goes_straight_to_the_socket_again() -> None:
+    """As soon as nothing waits in the transport any more."""
+    stream = Stream()
+    link = _plain(stream).link
+    stream.room = 3
+    link.write(b"abcde")
+    link.write(b"f")
+    assert (stream.taken, stream.waiting, stream.calls) == (b"abc", b"def", 1)
+    stream.has_room(100)
+    link.write(b"g")
+    link.write(b"h")
+    assert (stream.taken, stream.waiting, stream.calls) == (b"abcdefgh", b"", 3)
+
+
+def test_a_socket_whose_client_is_gone_is_left_to_the_transport() -> None:
+    """Which closes the connection."""
+    stream = Stream()
+    link = _plain(stream).link
+    stream.is_gone = True
+    link.write(b"a")
+    link.write(b"b")
+    assert stream.waiting == b"ab"
+
+
+def test_lines_that_are_kept_back_stay_where_they_are() -> None:
+    """Though the socket is full, and empty again, while lines in front of them are still being read."""
+    stream = Stream()
+    link = _plain(stream).link
+    stream.room = 1
+    link.write(b"12")
+    place = link.hold()
+    link.write(b"6")
+    link.fill(b"34", lambda: None)
+    stream.has_room(100)
+    link.fill(b"5", lambda: None)
+    link.write(b"7")
+    assert stream.taken == b"12345"
+    link.release(place, b"")
+    link.write(b"8")
+    assert stream.taken == b"12345678"
+    link.end()
+    link.write(b"9")
+    assert stream.taken + stream.waiting == b"12345678"
