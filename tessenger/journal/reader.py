@@ -40,6 +40,7 @@ class SqliteReader:
         self._db = schema.open_reader(path)
         self._found_upto = 0
         self._targets = targets.Targets()
+        self._answers = _Answers()
 
     def close(self) -> None:
         """Close the connection."""
@@ -112,10 +113,9 @@ class SqliteReader:
         with self._transaction() as db:
             (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
             after, upto = db.execute(BETWEEN, (session, request)).fetchone() or (counted, chunks.LAST)
-            for row in chunks.forward(db, after, upto):
-                if row[rows.SESSION] == session and row[rows.REQUEST] == request:
-                    return rows.from_row(row)
-        return None
+            seq = self._answers.find(db, session, request, after, upto)
+            row = None if seq is None else chunks.find(db, seq)
+        return None if row is None else rows.from_row(row)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -141,6 +141,29 @@ class SqliteReader:
             )
             if kind == "g" and not _same(sender, user)
         ]
+
+
+class _Answers:
+    """What a session's requests led to, in the part of the log that was looked through last.
+
+    A client that comes back repeats up to a thousand requests; they are found with one look.
+    """
+
+    def __init__(self) -> None:
+        self._part = (0, 0)
+        self._upto = 0
+        self._numbers: dict[int, int] = {}
+
+    def find(self, db: sqlite3.Connection, session: int, request: int, after: int, upto: int) -> int | None:
+        """Return the number of the first entry that `request` led to with `after` < seq <= `upto`; None for none."""
+        if (session, after) != self._part:
+            self._part, self._upto, self._numbers = (session, after), after, {}
+        for row in chunks.forward(db, self._upto, upto):
+            self._upto = row[rows.SEQ]
+            if row[rows.SESSION] == session:
+                self._numbers.setdefault(row[rows.REQUEST], self._upto)
+        found = self._numbers.get(request)
+        return found if found is None or found <= upto else None
 
 
 def _is_private(kind: str, sender: str | None, user: str) -> bool:

@@ -20,7 +20,7 @@ from tessenger.journal import counters, store
 from tessenger.journal.checkpointer import Checkpointer
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
-from tests.support.journal_file import entries_in, rewrite
+from tests.support.journal_file import chunks_read, entries_in, rewrite
 from tests.support.log_history import History
 
 Open = Callable[..., SqliteJournal]
@@ -415,3 +415,26 @@ def test_repeats_find_their_answer_among_many(open_journal: Open, path: Path, mo
     assert kept < 100
     journal.commit(history.offline("aaa") + history.offline("Bbb"))
     assert journal._db.execute("SELECT count(*) FROM requests").fetchone() == (0,)
+
+
+def test_many_repeats_look_through_the_log_once(
+    open_journal: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that was cut off in the middle of a thousand requests asks again for all; more may come meanwhile."""
+    journal = open_journal()
+    history = History()
+    journal.commit(history.online("aaa") + history.online("Bbb"))
+    sent: list[AnyEntry] = []
+    reader = SqliteReader(path)
+    with chunks_read(monkeypatch) as read:
+        for _ in range(4):
+            batch = [entry for _ in range(200) for entry in history.message("aaa", "Bbb")]
+            journal.commit(batch)
+            sent += batch
+            for entry in sent:
+                assert isinstance(entry, entries.Message)
+                assert reader.answer(entry.session, entry.request) == entry
+            assert reader.answer(sent[0].session, 100_000) is None  # type: ignore[union-attr]
+    reader.close()
+    asked = sum(200 * part for part in range(1, 5))
+    assert len(read) < asked + 50  # one for each answer, and the log once
