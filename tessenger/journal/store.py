@@ -110,6 +110,9 @@ class SqliteJournal:
         except sqlite3.Error as error:
             self._is_stuck = True
             raise self._rolled_back(error) from error
+        except JournalError:  # what it had to change there cannot be read
+            self._roll_back()
+            raise
         self._counting.count(new, changing)
         self._seq = last
         if any(type(entry) is Redacted for entry in changing):
@@ -335,12 +338,18 @@ class SqliteJournal:
             yield self._db
         except sqlite3.Error as error:
             raise self._rolled_back(error) from error
+        except JournalError:
+            self._roll_back()
+            raise
         finally:
             self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
 
-    def _rolled_back(self, error: sqlite3.Error) -> JournalBusy | JournalError:
-        """Undo the transaction that `error` broke, and return what to raise."""
+    def _roll_back(self) -> None:
         if self._db.in_transaction:  # some errors end the transaction by themselves
             self._db.execute("ROLLBACK")
+
+    def _rolled_back(self, error: sqlite3.Error) -> JournalBusy | JournalError:
+        """Undo the transaction that `error` broke, and return what to raise."""
+        self._roll_back()
         reason = schema.explained(self.path, error)
         return JournalBusy(str(reason)) if schema.is_passing(error) else reason

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tessenger.chat.entries import AnyEntry
+from tessenger.chat.entries import AnyEntry, Message
 from tessenger.chat.ports import Question
+from tessenger.errors import JournalError
 from tessenger.journal import redaction
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
@@ -132,3 +133,20 @@ def test_every_line_is_found(tmp_path: Path, lines: int) -> None:
         assert f"{number:010}\n" not in path.read_text() or number not in numbers
     assert path.stat().st_size == size
     assert not redaction.blank(tmp_path / "none.txt", 1, 4)
+
+
+def test_a_part_that_cannot_be_read_spoils_nothing_else(tmp_path: Path, journal: SqliteJournal) -> None:
+    """Neither blanking nor pruning there leaves a transaction open: what is said afterwards is kept."""
+    history, logs, private, _ = with_secrets(tmp_path, journal, SECRET)
+    journal.settle()
+    (upto,) = journal._db.execute("SELECT min(upto) FROM chunks WHERE upto >= ?", (private,)).fetchone()
+    journal._db.execute("UPDATE chunks SET rows = x'00' WHERE upto = ?", (upto,))
+    with pytest.raises(JournalError, match="cannot be read"):
+        journal.commit(history.ledger.redact(private, 0))
+    with pytest.raises(JournalError, match="cannot be read"):
+        journal.prune([private])
+    seq = keep(journal, logs, history.message("aaa", "Bbb", "goes on"))
+    journal.settle()
+    (entry,) = journal.entries_after(seq - 1, 1)
+    assert isinstance(entry, Message)
+    assert entry.text == "goes on"
