@@ -107,7 +107,8 @@ class AcceptorLine:
             except OSError:
                 word, descriptors = b"", []
             for descriptor in descriptors:
-                self._take(socket.socket(fileno=descriptor), word)
+                # With type and protocol given, Python does not ask the system for them.
+                self._take(socket.socket(type=socket.SOCK_STREAM, proto=0, fileno=descriptor), word)
             if not word:
                 self._leave()
                 return

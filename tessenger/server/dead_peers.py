@@ -7,6 +7,7 @@ while none is, it probes the peer's kernel after a silence (keep-alive, RFC 1122
 from __future__ import annotations
 
 import socket
+from functools import lru_cache
 
 PROBES = 3
 """Probes without an answer after which a silent peer is given up."""
@@ -17,9 +18,16 @@ def watch(connection: socket.socket, seconds: int) -> None:
 
     Raises `OSError` where the connection is gone already.
     """
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for level, option, value in _options(seconds):
+        connection.setsockopt(level, option, value)
+
+
+@lru_cache(maxsize=1)
+def _options(seconds: int) -> list[tuple[int, int, int]]:
+    """Return levels, options and values, as `setsockopt` takes them."""
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     if not seconds:
-        return
+        return options
     pause = max(1, seconds // (2 * PROBES))
     silence = max(1, seconds - PROBES * pause)
     wanted = {
@@ -29,7 +37,7 @@ def watch(connection: socket.socket, seconds: int) -> None:
         "TCP_KEEPCNT": PROBES,
         "TCP_USER_TIMEOUT": seconds * 1000,
     }
-    for name, value in wanted.items():
-        option = getattr(socket, name, None)
-        if option is not None:  # a system that lacks one goes by the others
-            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    # A system that lacks one goes by the others.
+    return options + [
+        (socket.IPPROTO_TCP, getattr(socket, name), value) for name, value in wanted.items() if hasattr(socket, name)
+    ]
