@@ -162,16 +162,21 @@ CHANGES: dict[type[entries.Entry], Callable[[sqlite3.Connection, Any], None]] = 
 # ---- reading ----
 
 
+def last_seq(db: sqlite3.Connection) -> int:
+    """Return the number of the last entry; with none since the server started, the number it started behind."""
+    start, newest = db.execute("SELECT start_seq, (SELECT max(upto) FROM chunks) FROM meta").fetchone()
+    return int(max(start, newest or 0))
+
+
 def read_last(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> tuple[int, int]:
-    """Return number and time of the last entry; with none since the server started, the number it started behind.
+    """Return the number as `last_seq` does, and the time of the last entry, 0 where there is none.
 
     `behind`: rows that go on behind those in the tables.
     """
     if behind:
         return behind[-1][rows.SEQ], behind[-1][rows.AT]
-    (start,) = db.execute("SELECT start_seq FROM meta").fetchone()
     row = next(chunks.backward(db), None)
-    return (start, 0) if row is None else (max(row[rows.SEQ], start), row[rows.AT])
+    return last_seq(db), 0 if row is None else row[rows.AT]
 
 
 def read_snapshot(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Snapshot:

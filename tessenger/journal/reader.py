@@ -56,7 +56,7 @@ class SqliteReader:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while seq > self._found_upto:
             with self._transaction() as db:
-                self._found_upto = changes.read_last(db)[0]
+                self._found_upto = changes.last_seq(db)
             if seq > self._found_upto:
                 if time.monotonic() > deadline:
                     raise JournalBusy(f"The journal has not settled up to entry {seq}.")

@@ -94,12 +94,13 @@ class Targets:
 
     def refresh(self, db: sqlite3.Connection) -> None:
         """Look through the entries that are not in the table, and were not looked through yet."""
-        (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
+        counted, newest = db.execute("SELECT counted_seq, (SELECT max(upto) FROM chunks) FROM meta").fetchone()
         if counted != self._counted:
             self._counted = self._upto = counted
             self._behind.clear()
-        self._behind.count(chunks.forward(db, self._upto))
-        self._upto = max(counted, chunks.newest(db))
+        if newest is not None and newest > self._upto:
+            self._behind.count(chunks.forward(db, self._upto))
+            self._upto = newest
 
     def to(self, db: sqlite3.Connection, target: str, after: int, upto: int) -> Iterator[Found]:
         """Yield what is to `target` with `after` < seq <= `upto`, in order."""
