@@ -43,12 +43,12 @@ def _tree(root: int) -> Iterator[tuple[int, list[str]]]:
     """Return the pid and the fields of `stat` from the third on, of a process and all below it."""
     stats: dict[int, list[str]] = {}
     children: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    for path in Path("/proc").glob("[0-9]*"):  # and no deeper, which fails where one ends meanwhile
         try:
-            fields = path.read_text().rpartition(")")[2].split()
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has just ended
-        pid = int(path.parent.name)
+        pid = int(path.name)
         stats[pid] = fields
         children.setdefault(int(fields[1]), []).append(pid)
     waiting = [root]

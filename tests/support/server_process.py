@@ -155,13 +155,13 @@ def running_server(
 
 def children_of(pid: int) -> Iterator[int]:
     """The pids of a process's children, from /proc."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for process in Path("/proc").glob("[0-9]*"):  # and no deeper, which fails where one ends meanwhile
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             continue
         if int(fields[1]) == pid:
-            yield int(stat.parent.name)
+            yield int(process.name)
 
 
 def title_of(pid: int) -> str:
