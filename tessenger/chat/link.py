@@ -90,12 +90,6 @@ class Link:
         self._out: Callable[[bytes], None] = carrier.write
         self.write: Callable[[bytes], None] = self._out
 
-    def send_to(self, out: Callable[[bytes], None]) -> None:
-        """Let `out` take from now on what is sent at once, in the place of the carrier's `write`."""
-        if self.write == self._out:  # nothing is kept back, and the connection has not ended
-            self.write = out
-        self._out = out
-
     def _keep_back(self, data: bytes) -> None:
         self._held.append(data)
         self._held_bytes += len(data)
