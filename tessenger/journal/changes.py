@@ -12,13 +12,14 @@ from typing import Any
 
 from tessenger.chat import entries
 from tessenger.chat.present import Group, Member, Session, Snapshot
-from tessenger.journal import chunks, rows, schema
+from tessenger.journal import chunks, rows
 from tessenger.journal.counters import Counters
 from tessenger.wire import names
 
 _SESSION = Session.__struct_fields__
 _READ_SESSIONS = f"SELECT {', '.join(_SESSION)} FROM sessions ORDER BY seq"  # noqa: S608 constants only
 _ADD_SESSION = f"INSERT OR REPLACE INTO sessions ({', '.join(_SESSION)}) VALUES ({', '.join('?' * len(_SESSION))})"  # noqa: S608
+_LAST = f"SELECT start_seq, ({chunks.NEWEST}) FROM meta"  # noqa: S608 constants only
 _OFFLINE = "UPDATE users SET offline_seq = ? WHERE user = ?"
 
 
@@ -134,7 +135,7 @@ def _away_set(db: sqlite3.Connection, e: entries.AwaySet) -> None:
 
 
 def _redacted(db: sqlite3.Connection, e: entries.Redacted) -> None:
-    with schema.leaving_no_trace(db):
+    with chunks.leaving_no_trace(db):
         chunks.blank(db, e.target_seq, entries.REDACTED)
 
 
@@ -164,7 +165,7 @@ CHANGES: dict[type[entries.Entry], Callable[[sqlite3.Connection, Any], None]] = 
 
 def last_seq(db: sqlite3.Connection) -> int:
     """Return the number of the last entry; with none since the server started, the number it started behind."""
-    start, newest = db.execute("SELECT start_seq, (SELECT max(upto) FROM chunks) FROM meta").fetchone()
+    start, newest = db.execute(_LAST).fetchone()
     return int(max(start, newest or 0))
 
 

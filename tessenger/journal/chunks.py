@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
@@ -59,13 +60,8 @@ def newest(db: sqlite3.Connection) -> int:
     return int(seq or 0)
 
 
-def find(db: sqlite3.Connection, seq: int) -> Row | None:
-    """Return the entry of this number, None where it is not there. Raises `JournalError` as all reads here do."""
-    return next((row for row in forward(db, seq - 1, seq)), None)
-
-
 def forward(db: sqlite3.Connection, after: int, upto: int = LAST) -> Iterator[Row]:
-    """Yield the entries with `after` < seq <= `upto`, in order."""
+    """Yield the entries with `after` < seq <= `upto`, in order. Raises `JournalError`, as all reads here do."""
     chunk = _fetch(db, HOLDING, after + 1)
     while chunk is not None:
         end, packed = chunk
@@ -149,6 +145,16 @@ def blank(db: sqlite3.Connection, seq: int, text: str) -> None:
     ]
     if changed != found:
         db.execute("UPDATE chunks SET rows = ? WHERE upto = ?", (rows.pack(changed), upto))
+
+
+@contextmanager
+def leaving_no_trace(db: sqlite3.Connection) -> Iterator[None]:
+    """Let what is overwritten or deleted not stay in the file's free space."""
+    db.execute("PRAGMA secure_delete = ON")
+    try:
+        yield
+    finally:
+        db.execute("PRAGMA secure_delete = OFF")
 
 
 def _holding(db: sqlite3.Connection, seq: int) -> Chunk:

@@ -32,6 +32,14 @@ _TURNING = (entries.Online, entries.Resumed, entries.Released)
 """Kinds that say of which generation what a slot appends is."""
 
 
+def uncounted(
+    db: sqlite3.Connection, counted: int, behind: Sequence[rows.Row]
+) -> tuple[list[rows.Row], list[entries.AnyEntry]]:
+    """Return what there is behind entry `counted`, `behind` included, as rows and as entries."""
+    found = [*chunks.forward(db, counted), *behind]
+    return found, [rows.from_row(row) for row in found]
+
+
 class Counters:
     """The highest request id of each session, and for each slot its generation and the last `n` of it."""
 
@@ -45,14 +53,19 @@ class Counters:
         self._takings = 0
 
     @classmethod
-    def read(cls, db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Self:
-        """Return the counters as of the last entry; `behind`: rows that go on behind those in the tables."""
+    def kept(cls, db: sqlite3.Connection) -> Self:
+        """Return the counters as of `meta.counted_seq`."""
         (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
         counters = cls(counted)
         for slot, generation, n in db.execute("SELECT slot, generation, n FROM slots"):
             counters._generations[slot], counters._last[slot] = generation, n
-        uncounted = [*chunks.forward(db, counted), *behind]
-        counters.count(uncounted, [rows.from_row(row) for row in uncounted])
+        return counters
+
+    @classmethod
+    def read(cls, db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Self:
+        """Return the counters as of the last entry; `behind`: rows that go on behind those in the tables."""
+        counters = cls.kept(db)
+        counters.count(*uncounted(db, counters.seq, behind))
         return counters
 
     def slots(self) -> dict[int, tuple[int, int]]:

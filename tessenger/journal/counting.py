@@ -1,7 +1,7 @@
 """What is only counted at first, and comes into its tables a few rows at a time: counters and targets. For the logger.
 
 There are many rows for each thousand messages, at places all over the file. Written at once they would stall the logger
-for some milliseconds, twice a second at 2,000 messages a second, and with it every hundredth message. So what has been
+for two milliseconds, twice a second at 2,000 messages a second, and all messages that come meanwhile. So what has been
 counted up to one entry is *taken*, and written in steps, each with a transaction that there is anyhow. The last step
 moves `meta.counted_seq` there. Until then nobody relies on the rows: readers take no run behind that number, and what
 rows of `requests` say is true, whichever of them are there. A logger that dies meanwhile counts anew from that
@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from typing import Self
 
 from tessenger.chat.entries import AnyEntry
-from tessenger.journal import chunks, targets
-from tessenger.journal.counters import Counters, Statement
+from tessenger.journal import targets
+from tessenger.journal.counters import Counters, Statement, uncounted
 from tessenger.journal.rows import Row
 from tessenger.journal.targets import Runs
 
@@ -39,9 +39,8 @@ class Counting:
     @classmethod
     def read(cls, db: sqlite3.Connection, behind: Sequence[Row]) -> Self:
         """Count what the tables do not have yet; `behind`: rows that go on behind those in the tables."""
-        counting = cls(Counters.read(db, behind), may_find_runs=True)
-        counting._runs.count(chunks.forward(db, counting.upto))
-        counting._runs.count(behind)
+        counting = cls(Counters.kept(db), may_find_runs=True)
+        counting.count(*uncounted(db, counting.upto, behind))
         return counting
 
     def count(self, new: Sequence[Row], changing: Iterable[AnyEntry]) -> None:

@@ -27,7 +27,9 @@ reads."""
 SCANNED_TEXT = 8_388_608
 """Characters of texts that one question looks at in the log, at most: as long as that, where they are long."""
 
-MEMBERSHIPS = "SELECT name, from_seq, to_seq FROM memberships WHERE user = ? ORDER BY from_seq DESC"
+MEMBERSHIPS = "SELECT name, from_seq, to_seq FROM memberships WHERE user = ?"
+
+_IN_GROUP = f"{MEMBERSHIPS} AND name = ? ORDER BY from_seq DESC"
 
 
 class _Stopped(Exception):
@@ -70,9 +72,7 @@ def _page(newest_first: list[Row], before: int) -> Page:
 def _of_group(db: sqlite3.Connection, targets: Targets, question: Question, floor: int, before: int) -> Iterator[Row]:
     """Only what was said while they were a member."""
     log = Lookup(db)
-    for name, since, until in db.execute(MEMBERSHIPS, (question.user,)).fetchall():
-        if names.key(name) != names.key(question.group):
-            continue
+    for _, since, until in db.execute(_IN_GROUP, (question.user, question.group)).fetchall():
         end = before if until is None else min(before, until + 1)
         for seq, kind, _ in targets.newest_to(db, question.group, end, max(floor, since + 1)):
             row = log.find(seq) if kind == "g" else None

@@ -22,18 +22,16 @@ def migrate(db: sqlite3.Connection, version: int) -> None:
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found == version:
         return
-    db.execute("PRAGMA secure_delete = ON")  # a redaction finds only what is in tables, not what they have left
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        for older in range(found, version):
-            _STEPS[older](db)
-        db.execute(f"PRAGMA user_version = {version}")
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    finally:
-        db.execute("PRAGMA secure_delete = OFF")
-    db.execute("COMMIT")
+    with chunks.leaving_no_trace(db):  # a redaction finds only what is in tables, not what they have left
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            for older in range(found, version):
+                _STEPS[older](db)
+            db.execute(f"PRAGMA user_version = {version}")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
 
 
 def _from_1(db: sqlite3.Connection) -> None:

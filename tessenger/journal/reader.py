@@ -28,8 +28,6 @@ _AGAIN_SECONDS = 0.002
 BETWEEN = "SELECT after_seq, upto_seq FROM requests WHERE session = ? AND request >= ? ORDER BY request LIMIT 1"
 """Between which entries the one of a request is; none where it is not counted yet."""
 
-MEMBERSHIPS = "SELECT name, from_seq, to_seq FROM memberships WHERE user = ?"
-
 
 class SqliteReader:
     """Implements `chat.ports.Reader`. May be used from any thread, by one at a time."""
@@ -114,7 +112,7 @@ class SqliteReader:
             (counted,) = db.execute("SELECT counted_seq FROM meta").fetchone()
             after, upto = db.execute(BETWEEN, (session, request)).fetchone() or (counted, chunks.LAST)
             seq = self._answers.find(db, session, request, after, upto)
-            row = None if seq is None else chunks.find(db, seq)
+            row = None if seq is None else chunks.Lookup(db).find(seq)
         return None if row is None else rows.from_row(row)
 
     @contextmanager
@@ -135,7 +133,7 @@ class SqliteReader:
             return []
         return [
             seq
-            for group, since, until in db.execute(MEMBERSHIPS, (user,)).fetchall()
+            for group, since, until in db.execute(history.MEMBERSHIPS, (user,)).fetchall()
             for seq, kind, sender in self._targets.to(
                 db, group, max(since, after), upto if until is None else min(until, upto)
             )

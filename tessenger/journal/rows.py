@@ -57,13 +57,12 @@ def _plan(kind: type[entries.Entry]) -> _Plan:
 
 
 _PLANS = {kind: _plan(kind) for kind in _KINDS.values()}
-_pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 _TYPES = tuple[int, int, str, int, int, int, int, int, str | None, str | None, str | None, bytes | None]
 
-pack: Callable[[Sequence[Row]], bytes] = _pack
-"""Encode rows."""
+pack = msgspec.msgpack.Encoder().encode
+"""Encode rows, or what is in one."""
 
 unpack: Callable[[bytes], list[Row]] = msgspec.msgpack.Decoder(list[_TYPES]).decode
 """Decode rows. Raises `msgspec.DecodeError`."""
@@ -85,7 +84,7 @@ def _any_row(entry: entries.AnyEntry) -> Row:
         value = getattr(entry, name)
         row[index] = None if value == "" else value
     if plan.rest:
-        row[-1] = _pack({name: getattr(entry, name) for name in plan.rest})
+        row[-1] = pack({name: getattr(entry, name) for name in plan.rest})
     return tuple(row)
 
 

@@ -136,16 +136,6 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def leaving_no_trace(db: sqlite3.Connection) -> Iterator[None]:
-    """Let what is overwritten or deleted not stay in the file's free space."""
-    db.execute("PRAGMA secure_delete = ON")
-    try:
-        yield
-    finally:
-        db.execute("PRAGMA secure_delete = OFF")
-
-
-@contextmanager
 def _opened(path: Path, uri: str) -> Iterator[sqlite3.Connection]:
     """Open a connection, closed again if the block fails. It may be used by one thread at a time."""
     try:

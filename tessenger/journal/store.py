@@ -207,7 +207,7 @@ class SqliteJournal:
     def prune(self, seqs: Sequence[int]) -> None:
         """Forget these entries, but never the last one, in one transaction. Raises `JournalBusy`."""
         self._tail.forget()
-        with self._unsynced() as db, schema.leaving_no_trace(db):
+        with self._unsynced() as db, chunks.leaving_no_trace(db):
             db.execute("BEGIN IMMEDIATE")
             targets.forget(db, chunks.remove(db, seqs))
             db.execute("COMMIT")
@@ -287,7 +287,6 @@ class SqliteJournal:
     def _settled(self) -> None:
         """The tables have everything, and where that was due, some of what was only counted."""
         self._is_stuck = False
-        self._count_now = False
         self._tail.settled()
         self._counted()
 
@@ -306,6 +305,7 @@ class SqliteJournal:
 
     def _counted(self) -> None:
         """The transaction is committed in which `_write_counted` was called, if there was anything to write."""
+        self._count_now = False
         self._counting.written()
         if self._is_logged_kept:
             self._is_logged_kept = False

@@ -20,7 +20,7 @@ import msgspec
 
 from tessenger.errors import JournalError
 from tessenger.journal import chunks
-from tessenger.journal.rows import KIND, SEQ, TARGET, USER, Row
+from tessenger.journal.rows import KIND, SEQ, TARGET, USER, Row, pack
 from tessenger.wire import names
 
 RUN = 64
@@ -39,7 +39,8 @@ HOLDING = "SELECT upto, found FROM targets WHERE target = ? AND upto >= ? ORDER 
 FORGET_BEHIND = "DELETE FROM targets WHERE target = ? AND upto > ?"
 PREVIOUS = "SELECT upto, found FROM targets WHERE target = ? AND upto < ? ORDER BY upto DESC LIMIT 1"
 
-_pack = msgspec.msgpack.Encoder().encode
+_COUNTED = f"SELECT counted_seq, ({chunks.NEWEST}) FROM meta"  # noqa: S608 constants only
+
 _unpack = msgspec.msgpack.Decoder(list[Found]).decode
 
 
@@ -94,7 +95,7 @@ class Targets:
 
     def refresh(self, db: sqlite3.Connection) -> None:
         """Look through the entries that are not in the table, and were not looked through yet."""
-        counted, newest = db.execute("SELECT counted_seq, (SELECT max(upto) FROM chunks) FROM meta").fetchone()
+        counted, newest = db.execute(_COUNTED).fetchone()
         if counted != self._counted:
             self._counted = self._upto = counted
             self._behind.clear()
@@ -157,7 +158,7 @@ def forget(db: sqlite3.Connection, removed: Iterable[Row]) -> None:
             kept = [found for found in _unpacked(packed) if found[0] not in left]
             left = [seq for seq in left if seq > upto]
             if kept:
-                db.execute("UPDATE targets SET found = ? WHERE target = ? AND upto = ?", (_pack(kept), target, upto))
+                db.execute("UPDATE targets SET found = ? WHERE target = ? AND upto = ?", (pack(kept), target, upto))
             else:
                 db.execute("DELETE FROM targets WHERE target = ? AND upto = ?", (target, upto))
 
@@ -165,7 +166,7 @@ def forget(db: sqlite3.Connection, removed: Iterable[Row]) -> None:
 def _runs(target: str, found: list[Found]) -> Iterator[tuple[str, int, bytes]]:
     for start in range(0, len(found), RUN):
         run = found[start : start + RUN]
-        yield target, run[-1][0], _pack(run)
+        yield target, run[-1][0], pack(run)
 
 
 def _unpacked(packed: bytes) -> list[Found]:
