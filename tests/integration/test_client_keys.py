@@ -18,6 +18,7 @@ from tests.support.fake_server import FakeServer
 from tests.support.faults import wait_for_state
 from tests.support.person import Person
 from tests.support.piped_client import SCRIPTED, environment
+from tests.support.process_memory import holds
 from tests.support.pty_terminal import CTRL_C, CTRL_D, ENTER, PtyTerminal
 from tests.support.server_process import children_of, is_running, title_of
 
@@ -168,20 +169,6 @@ def test_a_killed_udp_process_is_started_again(server: FakeServer, whole: PtyTer
     assert whole.wait() == 0
 
 
-def _holds(pid: int, secret: bytes) -> bool:
-    """Tell whether a secret is anywhere in what a process can write to, or in its environment."""
-    if secret in Path(f"/proc/{pid}/environ").read_bytes():
-        return True
-    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            area, rights, *_ = line.split()
-            if rights.startswith("rw") and not line.endswith("[vvar]"):
-                start, end = (int(each, 16) for each in area.split("-"))
-                if secret in os.pread(memory.fileno(), end - start, start):
-                    return True
-    return False
-
-
 @pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs Linux to look into a process")  # noqa: PTH110
 def test_the_udp_process_knows_no_secret(server: FakeServer, tmp_path: Path) -> None:
     """Neither the password nor the session's token is in it, even when it was started after the sign-in."""
@@ -194,12 +181,12 @@ def test_the_udp_process_knows_no_secret(server: FakeServer, tmp_path: Path) -> 
     with person.terminal as terminal:
         terminal.until_line(">")
         assert terminal.child.pid is not None
-        assert _holds(terminal.child.pid, secrets[1]), "the token could not be found even where it is"
+        assert holds(terminal.child.pid, secrets[1]), "the token could not be found even where it is"
         first = udp_process(terminal)
-        assert [secret for secret in secrets if _holds(first, secret)] == []
+        assert [secret for secret in secrets if holds(first, secret)] == []
         os.kill(first, signal.SIGKILL)
         until(lambda: udp_process(terminal) not in (0, first), "no other UDP process was started")
-        assert [secret for secret in secrets if _holds(udp_process(terminal), secret)] == []
+        assert [secret for secret in secrets if holds(udp_process(terminal), secret)] == []
 
 
 @pytest.mark.parametrize("ending", [CTRL_D, CTRL_C + CTRL_C, "/logout" + ENTER])
