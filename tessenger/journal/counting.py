@@ -18,7 +18,7 @@ from tessenger.chat.entries import AnyEntry
 from tessenger.journal import targets
 from tessenger.journal.counters import Counters, Statement, uncounted
 from tessenger.journal.rows import Row
-from tessenger.journal.targets import Runs
+from tessenger.journal.targets import Run, Runs
 
 
 class Counting:
@@ -32,7 +32,7 @@ class Counting:
         self._runs = Runs()
         self._counted = counters.seq
         self._may_find_runs = may_find_runs
-        self._taken: list[Statement] = []
+        self._taken: list[Statement | Run] = []
         self._end: list[Statement] = []
         self._done = self._doing = 0
 
@@ -53,6 +53,11 @@ class Counting:
         return self._counters.seat(slot, generation)
 
     @property
+    def taken(self) -> int:
+        """How many rows were taken, those included that the tables have already."""
+        return len(self._taken)
+
+    @property
     def is_writing(self) -> bool:
         """Whether there is more of what was taken than the tables have."""
         return bool(self._end)
@@ -62,7 +67,7 @@ class Counting:
         if self._may_find_runs:
             self._taken += [(targets.FORGET_BEHIND, (target, self._counted)) for target in self._runs.targets]
             self._may_find_runs = False
-        self._taken += [(targets.INSERT, run) for run in self._runs.take()]
+        self._taken += self._runs.take()
         apart, self._end = self._counters.take(seq)
         self._taken += apart
         self.upto = seq
@@ -73,11 +78,11 @@ class Counting:
         With a transaction that fails, all is as before.
         """
         end = len(self._taken) if most is None else min(self._done + most, len(self._taken))
-        step = self._taken[self._done : end]
+        for each in self._taken[self._done : end]:
+            db.execute(*((targets.INSERT, each.packed()) if type(each) is Run else each))
         if end == len(self._taken):
-            step += self._end
-        for statement, values in step:
-            db.execute(statement, values)
+            for statement in self._end:
+                db.execute(*statement)
         self._doing = end
         return end == len(self._taken)
 

@@ -54,7 +54,7 @@ def _from_2(db: sqlite3.Connection) -> None:
     while rows := entries.fetchmany(_AT_ONCE):
         db.executemany(chunks.INSERT, chunks.made_of(rows))
         runs.count(row for row in rows if row[SEQ] <= counted)
-        db.executemany(targets.INSERT, runs.take())
+        db.executemany(targets.INSERT, [run.packed() for run in runs.take()])
     db.execute("DROP TABLE entries")
 
 

@@ -35,14 +35,19 @@ from tessenger.journal.write_ahead import TRUNCATE_WAIT_MS, WAL_BYTES, WriteAhea
 BLOCK = 1_000_000
 """Numbers reserved at a time: one fsync (some milliseconds) for as many messages."""
 
-COUNT_EVERY = 1_000
-"""Entries between two writings of the counters and of `targets`; what a reader looks through one by one, about."""
+COUNT_EVERY = 4_000
+"""Entries between two writings of the counters and of `targets`, about.
+
+That is what a reader looks through one by one, at most, and in a few milliseconds. Each writing has a page for nearly
+everybody who sent or got anything, however much that was.
+"""
 
 COUNT_BATCHES = 16
 """Batches between two of them, at least: where thousands come each second, each writing has more at a time."""
 
-COUNT_STEP = 16
-"""Rows of them that one transaction writes besides its own: some tenths of a millisecond."""
+COUNT_STEP = 4
+"""Rows of them that one transaction writes besides its own, at least: each takes about 50 µs. A large transaction writes
+more, so that all are there in half the time until there are new ones."""
 
 SMALL = 32
 """Entries of a batch that goes to the tail, at most: for more of them the tables cost less than both."""
@@ -264,7 +269,7 @@ class SqliteJournal:
         db = self._db
         both = self._tail.rows + new
         counting = self._counting
-        most: int | None = COUNT_STEP
+        most: int | None = max(COUNT_STEP, 2 * counting.taken * len(both) // COUNT_EVERY)
         if self._seq - counting.upto >= max(COUNT_EVERY, COUNT_BATCHES * len(both)):
             if counting.is_writing:
                 most = None  # the steps were too small

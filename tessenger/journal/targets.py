@@ -15,6 +15,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import msgspec
 
@@ -42,6 +43,17 @@ PREVIOUS = "SELECT upto, found FROM targets WHERE target = ? AND upto < ? ORDER 
 _COUNTED = f"SELECT counted_seq, ({chunks.NEWEST}) FROM meta"  # noqa: S608 constants only
 
 _unpack = msgspec.msgpack.Decoder(list[Found]).decode
+
+
+class Run(NamedTuple):
+    """A row of the table to be, not packed yet."""
+
+    target: str
+    found: list[Found]
+
+    def packed(self) -> tuple[str, int, bytes]:
+        """Return the row."""
+        return self.target, self.found[-1][0], pack(self.found)
 
 
 class Runs:
@@ -72,7 +84,7 @@ class Runs:
         """Whom anything came to."""
         return self._by_key.keys()
 
-    def take(self) -> list[tuple[str, int, bytes]]:
+    def take(self) -> list[Run]:
         """Return what came as rows of the table, and begin anew."""
         taken = [run for target, found in self._by_key.items() for run in _runs(target, found)]
         self.clear()
@@ -163,10 +175,9 @@ def forget(db: sqlite3.Connection, removed: Iterable[Row]) -> None:
                 db.execute("DELETE FROM targets WHERE target = ? AND upto = ?", (target, upto))
 
 
-def _runs(target: str, found: list[Found]) -> Iterator[tuple[str, int, bytes]]:
+def _runs(target: str, found: list[Found]) -> Iterator[Run]:
     for start in range(0, len(found), RUN):
-        run = found[start : start + RUN]
-        yield target, run[-1][0], pack(run)
+        yield Run(target, found[start : start + RUN])
 
 
 def _unpacked(packed: bytes) -> list[Found]:
