@@ -46,14 +46,17 @@ COUNT_BATCHES = 16
 """Batches between two of them, at least: where thousands come each second, each writing has more at a time."""
 
 COUNT_STEP = 4
-"""Rows of them that one transaction writes besides its own, at least: each takes about 50 µs. A large transaction writes
-more, so that all are there in half the time until there are new ones."""
+"""Rows of them that one transaction writes besides its own, at least: each takes about 50 µs. A large transaction
+writes more, so that all are there in half the time until there are new ones."""
 
 SMALL = 32
 """Entries of a batch that goes to the tail, at most: for more of them the tables cost less than both."""
 
 IN_TAIL = 128
 """Entries that are in the tail alone, at most: the tables take so many at a time for hardly more each than more."""
+
+PAGE = 4_096
+"""Bytes of a page of the file, and about what a row in a place of its own adds to the write-ahead file."""
 
 SPARE_PAGES = 2_048
 """Free pages (of 4 KiB) that stay in the file, for what comes."""
@@ -276,9 +279,11 @@ class SqliteJournal:
             else:
                 counting.take(self._seq)
         new_chunks = chunks.made_of(both)
+        self.wal.written += sum(len(packed) for _, packed in new_chunks) + PAGE
         if not counting.is_writing and not self._count_now and not changing and len(new_chunks) == 1:
             db.execute(chunks.INSERT, new_chunks[0])  # a few messages: a statement is a transaction of its own
             return
+        self.wal.written += PAGE * (len(changing) + (most if counting.is_writing and most else 0))
         db.execute("BEGIN IMMEDIATE")
         db.executemany(chunks.INSERT, new_chunks)
         if self._count_now:

@@ -24,6 +24,8 @@ class WriteAheadFile:
         """Keep it below about `enough` bytes."""
         self.may_restart: Callable[[], bool] = lambda: False
         """Tells, once, that the file is long, and that hardly anything in it is left to copy."""
+        self.written = 0
+        """About how many bytes came into it so far. The checkpointer's thread reads this."""
         self._db = db
         self._path = Path(f"{journal}-wal")
         self._enough = enough

@@ -72,8 +72,9 @@ class Logger:
         self._level = config.console.level
         self._feed_bytes = config.limits.feed_bytes
         self._journal = SqliteJournal(context.journal, config.journal.durability, config.journal.wal_bytes)
-        self._checkpointer = Checkpointer(context.journal, config.journal.wal_bytes)
-        self._journal.wal.may_restart = self._checkpointer.may_restart
+        wal = self._journal.wal
+        self._checkpointer = Checkpointer(context.journal, config.journal.wal_bytes, written=lambda: wal.written)
+        wal.may_restart = self._checkpointer.may_restart
         self._text_logs = TextLogs(context.data_dir, self._journal, config.journal.log_bytes, config.journal.log_files)
         self._text_logs.writing = partial(faults.reach, "logger.text_log")
         self._text_logs.recover()

@@ -325,6 +325,20 @@ def test_a_checkpointer_says_once_that_a_long_file_is_copied(open_journal: Open,
     assert not checkpointer.may_restart()
 
 
+def test_what_comes_into_the_write_ahead_file_is_told(open_journal: Open, path: Path) -> None:
+    """About: the checkpointer goes by it, and neither waits for ever nor copies each second."""
+    journal = open_journal("power")  # without a tail
+    history = History()
+    journal.commit(messages(history, 10))
+    wal = path.with_name("journal.db-wal")
+    for count, size in ((500, 10), (20, 2_000), (10, 20_000)):
+        before, told = wal.stat().st_size, journal.wal.written
+        for _ in range(count):
+            journal.commit(history.message("aaa", "Bbb", "x" * size))
+        ratio = (journal.wal.written - told) / (wal.stat().st_size - before)
+        assert 1 / 3 < ratio < 3, (count, size, ratio)
+
+
 def test_one_message_touches_few_pages(open_journal: Open, path: Path) -> None:
     """A lone message costs the write-ahead file little more than a page: the entry's, seldom one above.
 
