@@ -108,6 +108,6 @@ class CatchUp:
         link = self._link
         if not link.ended:
             link.busy = False
-            link.write(answers.line(Error("unavailable", words.UNAVAILABLE)))
+            link.send(answers.line(Error("unavailable", words.UNAVAILABLE)))
             self._hub.lost(link)
             link.end()

@@ -117,7 +117,7 @@ class Hub:
     # ---- from the clients ----
 
     def received(self, link: Link, requests: Sequence[AnyRequest | BadLine]) -> None:
-        """Carry out what one read from a connection brought."""
+        """Carry out what one read from a connection brought. What is answered at once leaves with the next `flush`."""
         handlers = self._handlers
         for request in requests:
             kind = type(request)
@@ -130,6 +130,9 @@ class Hub:
                 refusal = handler(self, link, request) if link.session or for_anybody else _NOT_SIGNED_IN
                 if refusal is not None:
                     self._refused(link, request, command, refusal)
+
+    def flush(self) -> None:
+        """Write what everybody is due."""
         self.delivery.flush()
 
     def hang_up(self, link: Link, code: ErrorCode, text: str) -> None:

@@ -15,8 +15,12 @@ MAX_UNANSWERED = 1_024
 class Carrier(Protocol):
     """The connection itself, with what it has taken and not sent yet."""
 
-    def write(self, data: bytes) -> None:
-        """Send this behind what was written before."""
+    @property
+    def write(self) -> Callable[[bytes], int]:
+        """What takes lines: it tells how many bytes it took, and raises `OSError` where that is none."""
+
+    def write_rest(self, data: bytes) -> None:
+        """Send this, which `write` did not take, behind what it took."""
 
     def close(self) -> None:
         """Send what is left, and close."""
@@ -51,8 +55,9 @@ class Waiting(list[AnyRequest | BadLine]):
         return self.pop(0)  # few wait, for a connection with many is not read
 
 
-def _nowhere(data: bytes) -> None:
+def _nowhere(data: bytes) -> int:
     """Take what is sent over a connection that is gone."""
+    return len(data)
 
 
 class Link:
@@ -61,8 +66,8 @@ class Link:
     `user` is "" before that, and `unread` the number of the last message that the sign-in found, 0 for none.
     `noted`: of whom the user was told on this connection that they are away, and in which words.
     `busy`: a request is under way that the next ones must wait for.
-    `write` sends a line, now or when what is held has been sent. It is the most frequent call of all, so it is what
-    takes the lines at the moment: the connection itself, what keeps them back, or nothing.
+    `write` is what takes lines at the moment: the connection itself, what keeps them back, or nothing. As it is called
+    more than anything else, it may take a part only (see `Carrier`): `write_rest` sends what it left, `send` does both.
     """
 
     __slots__ = (
@@ -87,13 +92,36 @@ class Link:
         self._carrier = carrier
         self._held: list[bytes | Place] = []
         self._held_bytes = 0
-        self._out: Callable[[bytes], None] = carrier.write
-        self.write: Callable[[bytes], None] = self._out
+        self._out = carrier.write
+        self.write = self._out
 
-    def _keep_back(self, data: bytes) -> None:
+    def _keep_back(self, data: bytes) -> int:
         self._held.append(data)
         self._held_bytes += len(data)
         self._carrier.kept_back(self._held_bytes)
+        return len(data)
+
+    def send(self, data: bytes) -> None:
+        """Send lines, now or when what is held has been sent."""
+        self._send(self.write, data)
+
+    def write_rest(self, data: bytes) -> None:
+        """Send what `write` did not take of a piece."""
+        self._carrier.write_rest(data)
+
+    def through(self, write: Callable[[bytes], int]) -> None:
+        """From now on let this of the carrier's take lines."""
+        if self.write is self._out:
+            self.write = write
+        self._out = write
+
+    def _send(self, write: Callable[[bytes], int], data: bytes) -> None:
+        try:
+            taken = write(data)
+        except OSError:  # there is no room, or nobody any more: the carrier copes with both
+            taken = 0
+        if taken != len(data):
+            self._carrier.write_rest(data[taken:])
 
     @property
     def is_holding(self) -> bool:
@@ -111,7 +139,7 @@ class Link:
     def fill(self, lines: bytes, then: Callable[[], None]) -> None:
         """Send a part of what belongs into the first place; call `then` when there is room for more of it."""
         if not self.ended:
-            self._out(lines)
+            self._send(self._out, lines)
             self._carrier.when_written(then)
 
     def release(self, place: Place, lines: bytes) -> None:
@@ -132,7 +160,7 @@ class Link:
             self.write = self._out
         joined = b"".join(ready)
         if joined:
-            self._out(joined)
+            self._send(self._out, joined)
 
     def end(self, *, said: bool = True) -> None:
         """Send what is left and close. Nothing more is read from here.
@@ -142,7 +170,7 @@ class Link:
         """
         last = self._held[-1] if self._held and said else None
         if isinstance(last, bytes):
-            self._out(last.splitlines(keepends=True)[-1])
+            self._send(self._out, last.splitlines(keepends=True)[-1])
         self._held.clear()
         self.lose()
         self._carrier.close()

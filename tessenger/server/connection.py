@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from tessenger.chat import words
-from tessenger.chat.link import Link
-from tessenger.wire.framing import BadLine, LineReader, TooLong
+from tessenger.chat.link import MAX_UNANSWERED, Link
+from tessenger.wire.framing import BadLine, Line, LineReader, TooLong
 from tessenger.wire.messages import ErrorCode
 
 if TYPE_CHECKING:
@@ -79,38 +79,56 @@ class ClientConnection:
         return self._refusal is not None
 
     def data_received(self, data: bytes) -> None:
-        """Carry out what is complete."""
+        """Let it be carried out with what others have sent."""
+        self._door.intake.add(self, data)
+
+    def carry_out(self, data: bytes) -> None:
+        """Carry out what is complete with `data`."""
         link = self.link
         if link.ended:
             return
-        lines = self._reader.feed(data)
+        reader = self._reader
+        lines = reader.feed(data)
         if not lines:
             return
         door = self._door
-        hub = door.hub
-        if type(lines[-1]) is TooLong:
-            lines.pop()
-            hub.received(link, lines)  # type: ignore[arg-type]  # a TooLong is always the last
-            hub.hang_up(link, "line_too_long", words.LINE_TOO_LONG.format(limit=door.limits.line_bytes))
-            return
-        bad = list(map(type, lines)).count(BadLine)
-        hub.received(link, lines)  # type: ignore[arg-type]  # no TooLong in it
-        self._bad_lines += bad
-        if bad and self._bad_lines >= door.limits.bad_lines:
-            hub.hang_up(link, "too_many_bad_lines", words.TOO_MANY_BAD_LINES.format(count=self._bad_lines))
-            return
+        if reader.is_careful:
+            if not self._carry_out_carefully(lines):
+                return
+        else:
+            door.hub.received(link, lines)  # type: ignore[arg-type]  # no TooLong in it
         if door.limits.messages_per_second:
             self._take_allowance(len(lines))
         self._held = self._held + len(data) if link.waiting else 0
-        if link.full or self._held > MAX_HELD_BYTES or door.log.full:
+        if link.unanswered + len(link.waiting) >= MAX_UNANSWERED or self._held > MAX_HELD_BYTES or door.log.full:
             self.throttle()
+
+    def _carry_out_carefully(self, lines: list[Line]) -> bool:
+        """Carry out lines of which some are no requests; tell whether the connection goes on."""
+        door = self._door
+        is_too_long = type(lines[-1]) is TooLong
+        if is_too_long:
+            lines.pop()
+        door.hub.received(self.link, lines)  # type: ignore[arg-type]  # a TooLong is always the last
+        if is_too_long:
+            door.hub.hang_up(self.link, "line_too_long", words.LINE_TOO_LONG.format(limit=door.limits.line_bytes))
+            return False
+        bad = list(map(type, lines)).count(BadLine)
+        self._bad_lines += bad
+        if bad and self._bad_lines >= door.limits.bad_lines:
+            text = words.TOO_MANY_BAD_LINES.format(count=self._bad_lines)
+            door.hub.hang_up(self.link, "too_many_bad_lines", text)
+            return False
+        return True
 
     def eof_received(self) -> bool:
         """The client has sent everything, and goes."""
+        self._door.intake.carry_out()  # before the transport is closed
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let the session go on without a connection."""
+        self._door.intake.carry_out()  # it had sent that before
         self._when_written = None
         self._closing = True
         self._door.hub.lost(self.link)
@@ -131,7 +149,12 @@ class ClientConnection:
 
     # ---- for the link ----
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
+        """See `Carrier`: the transport takes everything."""
+        self._transport.write(data)
+        return len(data)
+
+    def write_rest(self, data: bytes) -> None:
         """See `Carrier`."""
         self._transport.write(data)
 
@@ -161,6 +184,10 @@ class ClientConnection:
             self._closing = True
             self._transport.close()
             self._door.loop.call_later(LINGER_SECONDS, self._transport.abort)
+
+    def abort(self) -> None:
+        """Close at once: something is wrong here."""
+        self._transport.abort()
 
     def _too_slow(self) -> None:
         if not self._closing and not self._cut_off:
@@ -217,26 +244,25 @@ class PlainConnection(ClientConnection, asyncio.Protocol):
     on that way, which a group has many of.
     """
 
-    __slots__ = ("_send", "_waits")
+    __slots__ = ("write",)
 
     def __init__(self, door: ClientDoor, address: str, refusal: tuple[ErrorCode, str] | None, send: Send) -> None:
         """`send` is that of the socket, which does not block."""
+        self.write = send  # type: ignore[assignment]  # in place of the base's
         super().__init__(door, address, refusal)
-        self._send = send
-        self._waits = False
 
-    def write(self, data: bytes) -> None:
-        """Send it now, or behind what waits in the transport."""
-        if self._waits and self._transport.get_write_buffer_size():
+    def write_rest(self, data: bytes) -> None:
+        """See `Carrier`: it waits in the transport, and what comes next behind it."""
+        self.link.through(self._write_behind)
+        self._transport.write(data)
+
+    def _write_behind(self, data: bytes) -> int:
+        """Send it behind what waits in the transport; when nothing does any more, let the socket take it again."""
+        if self._transport.get_write_buffer_size():
             self._transport.write(data)
-            return
-        try:
-            sent = self._send(data)
-        except OSError:  # there is no room, or nobody any more: the transport copes with both
-            sent = 0
-        self._waits = sent != len(data)
-        if self._waits:
-            self._transport.write(data[sent:])
+            return len(data)
+        self.link.through(self.write)
+        return self.write(data)
 
 
 class TlsConnection(ClientConnection, asyncio.BufferedProtocol):
@@ -249,11 +275,11 @@ class TlsConnection(ClientConnection, asyncio.BufferedProtocol):
         self._in_parts = False
         super().connection_made(transport)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
         """Send it by records: for good, the connection keeps room for the most that it ever encrypted at once."""
         if len(data) <= RECORD_BYTES:
             self._transport.write(data)
-            return
+            return len(data)
         was_full = self._full
         view = memoryview(data)
         self._in_parts = True
@@ -262,6 +288,7 @@ class TlsConnection(ClientConnection, asyncio.BufferedProtocol):
         self._in_parts = False
         if self._full and not was_full:
             super().pause_writing()
+        return len(data)
 
     def pause_writing(self) -> None:
         """See `ClientConnection`; it may write, but not between two parts."""

@@ -74,12 +74,26 @@ class LogLink(asyncio.Protocol):
             self._outgoing.append(entry)
             if not self._scheduled:
                 self._scheduled = True
-                self._loop.call_soon(self._send)
+                self._loop.call_soon(self.send)
         else:
             self._count(self._n, len(getattr(entry, "body", b"")))
         return self._n
 
     # ---- for the worker ----
+
+    def gather(self) -> None:
+        """From here on let what is appended wait for `send`."""
+        self._scheduled = True
+
+    def send(self) -> None:
+        """Send what was appended."""
+        self._scheduled = False
+        if not self._outgoing or not self._live:
+            return
+        faults.reach("worker.sending")
+        batch, self._outgoing = self._outgoing, []
+        first, self._outgoing_n = self._outgoing_n, self._outgoing_n + len(batch)
+        self._write(frames.Append(first, batch))
 
     async def settled(self) -> None:
         """Wait until everything that was appended has come back."""
@@ -208,15 +222,6 @@ class LogLink(asyncio.Protocol):
         if isinstance(entry, entries.GroupCreated | entries.GroupJoined):
             reason = "exists"
         return Refused(reason, getattr(entry, "claim", 0), slot=self._worker.slot, n=n)
-
-    def _send(self) -> None:
-        self._scheduled = False
-        if not self._outgoing or not self._live:
-            return
-        faults.reach("worker.sending")
-        batch, self._outgoing = self._outgoing, []
-        first, self._outgoing_n = self._outgoing_n, self._outgoing_n + len(batch)
-        self._write(frames.Append(first, batch))
 
     def _write(self, frame: frames.Append) -> None:
         if self._transport is not None:

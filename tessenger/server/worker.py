@@ -28,6 +28,7 @@ from tessenger.journal.reader import SqliteReader
 from tessenger.server import acceptor, control, dead_peers, roles, tls
 from tessenger.server.acceptor_line import AcceptorLine
 from tessenger.server.connection import ClientConnection, PlainConnection, TlsConnection, peer_of
+from tessenger.server.intake import Intake
 from tessenger.server.log_link import LogLink
 from tessenger.server.newcomers import Newcomers
 from tessenger.server.office import Office
@@ -71,6 +72,7 @@ class ClientDoor:
         self.newcomers: Newcomers[ClientConnection] = Newcomers(
             self.loop, lambda: self.limits.login_seconds, ClientConnection.must_be_signed_in
         )
+        self.intake = Intake(self.loop, hub, log)
         self._tls = tls_context
         self._tasks: set[asyncio.Task[None]] = set()
         self._acceptor = AcceptorLine(self._served, self._take)
@@ -225,6 +227,7 @@ class WorkerProcess:
         """Wait until what clients have sent is committed and answered."""
         for connection in self._door.connections:
             connection.stop_reading()
+        self._door.intake.carry_out()
         with contextlib.suppress(TimeoutError):  # what is not acknowledged by then was not promised
             await asyncio.wait_for(self._log.settled(), DRAIN_SECONDS)
 

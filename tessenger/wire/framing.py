@@ -37,10 +37,14 @@ _id_decoder = msgspec.json.Decoder(_JustId)
 class LineReader:
     """Cuts what one connection sends into lines and decodes them."""
 
-    __slots__ = ("_limit", "_rest", "_stopped")
+    __slots__ = ("_limit", "_rest", "_stopped", "is_careful")
 
     def __init__(self, limit: int) -> None:
-        """`limit`: bytes in the longest line, without its line end."""
+        """`limit`: bytes in the longest line, without its line end.
+
+        `is_careful`: the last lines that it returned may not all be requests.
+        """
+        self.is_careful = False
         self._limit = limit
         self._rest = b""
         self._stopped = False
@@ -58,6 +62,7 @@ class LineReader:
             data = data[:end]
         if len(data) > self._limit or len(self._rest) > self._limit:
             return self._carefully(data)
+        self.is_careful = False
         if not data:
             return []
         try:
@@ -67,6 +72,7 @@ class LineReader:
 
     def _carefully(self, data: bytes) -> list[Line]:
         """Decode line by line, so that what is wrong costs only its own line."""
+        self.is_careful = True
         lines: list[Line] = []
         for line in data.splitlines() if b"\n" not in data else data[:-1].split(b"\n"):
             if len(line) > self._limit:

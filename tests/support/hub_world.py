@@ -322,6 +322,7 @@ class WorldClient:
         """Send anything."""
         lines = self._reader.feed(data)
         self._hub.received(self.link, [line for line in lines if not isinstance(line, TooLong)])
+        self._hub.flush()
 
     def ask(self, request: AnyRequest) -> AnyAnswer:
         """Send a request, let everything happen, and return the one line that came of it."""
@@ -382,11 +383,16 @@ class WorldClient:
 
     # ---- the port `Carrier` ----
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
         """Take what the server sends."""
         assert not self.is_closed, f"{data!r} was sent on a closed connection"
         assert data.endswith(b"\n")
         self.lines += [_decode_answer(line) for line in data[:-1].split(b"\n")]
+        return len(data)
+
+    def write_rest(self, data: bytes) -> None:
+        """`write` takes everything."""
+        raise AssertionError(data)
 
     def close(self) -> None:
         """Note the end."""

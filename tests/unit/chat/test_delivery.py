@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,9 +28,22 @@ class Carrier:
     """Keeps what is written."""
 
     def __init__(self, out: list[bytes]) -> None:
-        self.write = out.append
+        self.out = out
         self.resumed: list[bool] = []
         self.kept = 0
+        self.room = 1 << 62
+        """Bytes that it takes at once of the next piece; below 0 it takes nothing, and says so."""
+
+    def write(self, data: bytes) -> int:
+        """Take it, as far as there is room."""
+        if self.room < 0:
+            raise BlockingIOError
+        self.out.append(data[: self.room])
+        return len(self.out[-1])
+
+    def write_rest(self, data: bytes) -> None:
+        """Take the rest."""
+        self.out.append(data)
 
     def close(self) -> None:
         """Nothing is behind it."""
@@ -120,6 +134,26 @@ def test_who_is_dropped_gets_nothing_more() -> None:
     assert clients.delivery.links["a"] is new
 
 
+@pytest.mark.parametrize("in_group", [False, True])
+def test_a_connection_without_room_gets_the_rest_and_holds_up_nobody(*, in_group: bool) -> None:
+    """One that takes a part, and one that takes nothing; the others have theirs with one write."""
+    delivery = Delivery()
+    written: list[list[bytes]] = [[], [], [], []]
+    carriers = [Carrier(out) for out in written]
+    links = [Link("ip", carrier) for carrier in carriers]
+    carriers[0].room, carriers[2].room = 3, -1
+    for link in links:
+        delivery.subscribe(link, "room")
+    if in_group:
+        delivery.group_message(GroupMessage(1, 1, 1, "x", "room", "", b"body", seq=1), None, b"")
+    else:
+        for link in links:
+            delivery.say(link, b"a line\n")
+    delivery.flush()
+    (whole,) = written[1]
+    assert written == [[whole[:3], whole[3:]], [whole], [whole], [whole]]
+
+
 # ---- what a link keeps back ----
 
 
@@ -128,16 +162,16 @@ def test_what_is_kept_back_leaves_in_its_place() -> None:
     out: list[bytes] = []
     carrier = Carrier(out)
     link = Link("ip", carrier)
-    link.write(b"1\n")
+    link.send(b"1\n")
     first = link.hold()
-    link.write(b"3\n")
+    link.send(b"3\n")
     second = link.hold()
-    link.write(b"5\n")
+    link.send(b"5\n")
     assert carrier.kept == 4
     link.release(second, b"4\n")
     assert out == [b"1\n"]
     link.release(first, b"2\n")
-    link.write(b"6\n")
+    link.send(b"6\n")
     assert b"".join(out) == b"1\n2\n3\n4\n5\n6\n"
 
 
@@ -146,8 +180,8 @@ def test_a_link_that_ends_while_it_keeps_lines_back_says_only_why() -> None:
     out: list[bytes] = []
     link = Link("ip", Carrier(out))
     place = link.hold()
-    link.write(b"event\n")
-    link.write(b"another event\nthe reason\n")
+    link.send(b"event\n")
+    link.send(b"another event\nthe reason\n")
     link.end()
     link.release(place, b"too late\n")
     assert out == [b"the reason\n"]

@@ -18,8 +18,13 @@ class Written:
     def __init__(self) -> None:
         self.data = b""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes) -> int:
         """Keep it."""
+        self.data += data
+        return len(data)
+
+    def write_rest(self, data: bytes) -> None:
+        """Keep it, too."""
         self.data += data
 
     def close(self) -> None:
@@ -41,11 +46,11 @@ def test_what_is_kept_back_goes_out_in_order() -> None:
     carrier = Written()
     link = Link("", carrier)
     first = link.hold()
-    link.write(b"b")
+    link.send(b"b")
     second = link.hold()
-    link.write(b"d")
+    link.send(b"d")
     third = link.hold()
-    link.write(b"f")
+    link.send(b"f")
     link.release(second, b"c")
     assert carrier.data == b""
     link.release(first, b"a")
@@ -54,7 +59,7 @@ def test_what_is_kept_back_goes_out_in_order() -> None:
     link.release(third, b"")
     assert carrier.data == b"abcdf"
     assert not link.is_holding
-    link.write(b"g")
+    link.send(b"g")
     assert carrier.data == b"abcdfg"
 
 

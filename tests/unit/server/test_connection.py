@@ -52,7 +52,7 @@ def _door(hang_up: Callable[[Link, str, str], None]) -> ClientDoor:
 
 def _connected(room: int) -> tuple[Transport, TlsConnection]:
     def hang_up(link: Link, code: str, text: str) -> None:
-        link.write(b"too slow")
+        link.send(b"too slow")
 
     transport = Transport(room)
     connection = TlsConnection(_door(hang_up), "", None)
@@ -66,7 +66,7 @@ def test_it_writes_by_records(size: int) -> None:
     """All of it, in order, and never more at once than a record takes."""
     transport, connection = _connected(room=1 << 30)
     data = bytes(range(256)) * (size // 256 + 1)
-    connection.link.write(data[:size])
+    connection.link.send(data[:size])
     assert b"".join(transport.parts) == data[:size]
     assert max(map(len, transport.parts)) <= RECORD_BYTES
 
@@ -74,7 +74,7 @@ def test_it_writes_by_records(size: int) -> None:
 def test_nothing_comes_between_two_parts() -> None:
     """A client whose queue is full in the middle of a page is told so behind it."""
     transport, connection = _connected(room=RECORD_BYTES)
-    connection.link.write(b"x" * (4 * RECORD_BYTES))
+    connection.link.send(b"x" * (4 * RECORD_BYTES))
     assert b"".join(transport.parts) == b"x" * (4 * RECORD_BYTES) + b"too slow"
 
 
@@ -144,7 +144,7 @@ def test_nothing_overtakes_what_waits(actions: list[bytes | int]) -> None:
         if isinstance(action, int):
             stream.has_room(action)
         else:
-            link.write(action)
+            link.send(action)
             written += action
     assert stream.taken + stream.waiting == written
 
@@ -154,12 +154,12 @@ def test_it_goes_straight_to_the_socket_again() -> None:
     stream = Stream()
     link = _plain(stream).link
     stream.room = 3
-    link.write(b"abcde")
-    link.write(b"f")
+    link.send(b"abcde")
+    link.send(b"f")
     assert (stream.taken, stream.waiting, stream.calls) == (b"abc", b"def", 1)
     stream.has_room(100)
-    link.write(b"g")
-    link.write(b"h")
+    link.send(b"g")
+    link.send(b"h")
     assert (stream.taken, stream.waiting, stream.calls) == (b"abcdefgh", b"", 3)
 
 
@@ -168,8 +168,8 @@ def test_a_socket_whose_client_is_gone_is_left_to_the_transport() -> None:
     stream = Stream()
     link = _plain(stream).link
     stream.is_gone = True
-    link.write(b"a")
-    link.write(b"b")
+    link.send(b"a")
+    link.send(b"b")
     assert stream.waiting == b"ab"
 
 
@@ -178,17 +178,17 @@ def test_lines_that_are_kept_back_stay_where_they_are() -> None:
     stream = Stream()
     link = _plain(stream).link
     stream.room = 1
-    link.write(b"12")
+    link.send(b"12")
     place = link.hold()
-    link.write(b"6")
+    link.send(b"6")
     link.fill(b"34", lambda: None)
     stream.has_room(100)
     link.fill(b"5", lambda: None)
-    link.write(b"7")
+    link.send(b"7")
     assert stream.taken == b"12345"
     link.release(place, b"")
-    link.write(b"8")
+    link.send(b"8")
     assert stream.taken == b"12345678"
     link.end()
-    link.write(b"9")
+    link.send(b"9")
     assert stream.taken + stream.waiting == b"12345678"
