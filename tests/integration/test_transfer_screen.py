@@ -80,7 +80,7 @@ def test_live_lines(server: ServerProcess, bbb: PipedClient, tmp_path: Path) -> 
 
 
 def test_narrow_window(server: ServerProcess, bbb: PipedClient, tmp_path: Path) -> None:
-    """At 40 by 10 there is a line for each direction all the same, with less of the name, or none where rate and time are long."""
+    """At 40 by 10 each direction has a line all the same, with less of the name: none where rate and time are long."""
     (tmp_path / "bbb" / "theirs.mp4").write_bytes(os.urandom(30_000_000))
     with _terminal(server, tmp_path, 40, 10) as terminal:
         bbb.type("p2pvideo aaa theirs.mp4")
