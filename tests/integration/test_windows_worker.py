@@ -94,6 +94,7 @@ def test_a_sign_in_elsewhere_ends_a_session_on_a_worker_that_sleeps(tmp_path: Pa
             assert [line["type"] for line in told] == ["replaced"]
         assert [text for _, text in bbb.shown] == ["from elsewhere"]
         assert [text for _, text in new.shown] == ["for the new one"]
+        assert server.stop() == 0  # puts everything into the journal's tables that is in its tail
         assert [text for _, text in in_journal(server)] == ["from elsewhere", "for the new one"]
 
 
