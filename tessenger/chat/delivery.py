@@ -6,10 +6,11 @@ so that their lines are joined once for all members; the run ends as soon as any
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import repeat
 
 from tessenger.chat import events
+from tessenger.chat.acknowledgements import FEW, Acknowledgements
 from tessenger.chat.entries import GroupMessage
 from tessenger.chat.link import Link
 
@@ -23,6 +24,10 @@ class Delivery:
         """By the user's name as the entries have it."""
         self.members: dict[str, dict[Link, None]] = {}
         """For each group, by its name as the entries have it, the connections of its members here."""
+        self.wake: Callable[[], object] | None = None
+        """Asks for a `tick` some milliseconds later; without it no acknowledgement waits."""
+        self._acknowledgements = Acknowledgements()
+        self._is_waking = False
         self._due: dict[Link, bytes | list[bytes]] = {}  # a single piece, as most are, stands without a list
         self._run_group = ""
         self._run: list[tuple[bytes, Link | None, bytes]] = []
@@ -40,6 +45,35 @@ class Delivery:
         else:
             due[link] = [lines, data]  # type: ignore[list-item]  # by type
 
+    def acknowledge(self, link: Link, line: bytes) -> None:
+        """Send an acknowledgement in its order, with the next flush or a little later (see acknowledgements.py)."""
+        if self._run:
+            self._end_run()
+        held = self._acknowledgements.held
+        if link in self._due or link.throttled:
+            self.say(link, line)
+        elif link.hurried:
+            link.hurried -= 1
+            self.say(link, line)
+        elif link in held:
+            held[link].append(line)
+        else:
+            held[link] = [line]
+
+    def hurry(self, link: Link) -> None:
+        """Let acknowledgements that wait for a connection leave with the next flush."""
+        lines = self._acknowledgements.take(link)
+        if lines:
+            due = self._due.get(link, [])
+            self._due[link] = lines + due if type(due) is list else [*lines, due]  # type: ignore[list-item]  # by type
+
+    def tick(self) -> None:
+        """Send acknowledgements that have waited long enough: since the last tick at least."""
+        self._is_waking = False
+        for link in self._acknowledgements.tick():
+            self.hurry(link)
+        self.flush()
+
     def group_message(self, entry: GroupMessage, sender: Link | None, answer: bytes) -> None:
         """Deliver a message to a group's members here; `sender` gets `answer` instead of the event."""
         if entry.group != self._run_group:
@@ -50,8 +84,11 @@ class Delivery:
 
     def flush(self) -> None:
         """Write what everybody is due."""
+        held = self._acknowledgements.held
         if self._run:
-            self._end_run(write=not self._due)
+            self._end_run(write=not self._due and not held)
+        if held:
+            self._flush_held(held)
         if not self._due:
             return
         due, self._due = self._due, {}
@@ -78,6 +115,16 @@ class Delivery:
         if self.links.get(link.user) is link:
             del self.links[link.user]
         self._due.pop(link, None)
+        self._acknowledgements.take(link)
+
+    def _flush_held(self, held: Mapping[Link, list[bytes]]) -> None:
+        """Let acknowledgements that waited leave with what is due, or all, where they are few; or wait on."""
+        waits = self.wake is not None and len(held) >= FEW
+        for link in held.keys() & self._due.keys() if waits else list(held):
+            self.hurry(link)
+        if held and not self._is_waking and self.wake is not None:
+            self._is_waking = True
+            self.wake()
 
     def _end_run(self, *, write: bool = False) -> None:
         """Let a group's members be due what was said; or `write` it, where they are due nothing else."""

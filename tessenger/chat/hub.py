@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from msgspec import Struct
 
 from tessenger.chat import answers, entries, events, words
+from tessenger.chat.acknowledgements import FEW
 from tessenger.chat.delivery import Delivery
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.link import Link
@@ -148,6 +149,7 @@ class Hub:
         if not link.ended:
             if say_so:
                 self.say(link, answers.line(messages.Closing(words.CLOSING)))
+            self.delivery.hurry(link)
             self.delivery.flush()
             link.end(said=say_so)
 
@@ -168,6 +170,7 @@ class Hub:
         pending = self._pending
         delivery = self.delivery
         links, say = delivery.links, delivery.say
+        acknowledge = say if len(batch) < FEW else delivery.acknowledge
         present = self.present
         for entry in batch:
             kind = type(entry)
@@ -185,7 +188,7 @@ class Hub:
                 if then is not None:
                     then(entry)  # type: ignore[arg-type]  # by kind
                 elif link is not None:
-                    say(link, answers.sent(re, entry.seq, entry.at))
+                    acknowledge(link, answers.sent(re, entry.seq, entry.at))
             elif kind is entries.GroupMessage:
                 sent = b"" if link is None else answers.sent(re, entry.seq, entry.at)
                 delivery.group_message(entry, link, sent)  # type: ignore[arg-type]  # by kind
@@ -268,6 +271,7 @@ class Hub:
                 answer = answers.answer_to(re, entry, self.present)
             link.release(place, answer)
 
+        self.delivery.hurry(link)
         self.delivery.flush()
         place = link.hold()
         self.office.answer(link.session, re, found)
@@ -335,6 +339,7 @@ class Hub:
 
     def end(self, link: Link) -> None:
         """Send what a connection is due, and close it: its session is over, or goes on elsewhere."""
+        self.delivery.hurry(link)
         self.delivery.flush()
         self.detach(link)
         link.end()

@@ -44,6 +44,9 @@ DRAIN_SECONDS = 1.5
 CLOSE_SECONDS = 0.5
 """How long the end of a worker waits for its clients to take their last lines."""
 
+ACKNOWLEDGE_SECONDS = 0.01
+"""How long an acknowledgement may wait for company, at least; at most twice as long."""
+
 HISTORY_BYTES = 262_144
 """Bytes of texts that one request for history brings at most, all at once."""
 
@@ -171,6 +174,8 @@ class WorkerProcess:
             tls_context = tls.server_context(self._context.data_dir)
         door = ClientDoor(self._hub, self._log, config.limits, tls_context)
         self._door = door
+        delivery = self._hub.delivery
+        delivery.wake = lambda: door.loop.call_later(ACKNOWLEDGE_SECONDS, delivery.tick)
         pipe_end = roles.ControlPipe(pipe, self._heard, self._orphan)
         if await self._unless_stopped(self._log.connect()):
             door.open(self._worker.slot)

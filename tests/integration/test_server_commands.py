@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tessenger.wire.times import local_time
+from tests.support.faults import stopped
 from tests.support.server_process import ServerProcess, running_server
 from tests.support.wire_client import WireClient
 
@@ -116,6 +118,24 @@ def test_people_on_different_workers_chat(tmp_path: Path) -> None:
             client.synced()
         for client in clients.values():
             client.close()
+
+
+def test_who_sends_at_the_same_time_as_many_others_is_acknowledged(tmp_path: Path) -> None:
+    """Though nothing else is due to them, with which the acknowledgement could come."""
+    names = [f"user{number}" for number in range(12)]
+    users = "".join(f"{name} 123\n" for name in names)
+    with running_server(tmp_path, "--no-tls", users=users, workers=1) as server, ExitStack() as stack:
+        clients = [stack.enter_context(WireClient(server.port, tls=False)) for _ in names]
+        for client, name in zip(clients, names, strict=True):
+            client.login(name)
+        for _ in range(3):
+            with stopped(server.pid_of("logger")):  # so that all are committed together
+                sent = [client.send("msgto", to=names[0], text="hello") for client in clients[1:]]
+                for client in clients[1:]:
+                    assert client.ask("ping")["type"] == "pong"  # its message is on the way
+            for client, number in zip(clients[1:], sent, strict=True):
+                answer = client.read()
+                assert (answer["type"], answer["re"]) == ("sent", number)
 
 
 def test_what_cannot_be_done_is_refused_with_a_code(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessenger.chat import events
+from tessenger.chat.acknowledgements import FEW, HURRIED
 from tessenger.chat.delivery import Delivery
 from tessenger.chat.entries import GroupMessage
 from tessenger.chat.link import MAX_UNANSWERED, Link
@@ -110,6 +111,122 @@ def test_each_client_gets_its_lines_in_order_and_in_one_write(acts: list[tuple[s
         assert b"".join(clients.writes[user]) == b"".join(expected[user])
     clients.delivery.flush()
     assert all(len(written) <= 1 for written in clients.writes.values())
+
+
+def many(count: int) -> tuple[Delivery, list[Link], list[list[bytes]], list[bool]]:
+    """Return a delivery whose acknowledgements may wait, connections, what each got, and whether a tick was asked for.
+
+    Nobody of them has more requests under way than the test says.
+    """
+    delivery = Delivery()
+    written: list[list[bytes]] = [[] for _ in range(count)]
+    links = [Link("ip", Carrier(out)) for out in written]
+    asked: list[bool] = []
+    delivery.wake = lambda: asked.append(True)
+    for link in links:
+        delivery.subscribe(link, "room")
+    return delivery, links, written, asked
+
+
+acknowledging = st.lists(
+    st.tuples(
+        st.sampled_from(["acknowledge", "acknowledge", "say", "group", "flush", "tick", "hurry"]),
+        st.integers(0, FEW + 1),
+        st.integers(0, 1),
+    ),
+    max_size=80,
+)
+
+
+@given(acknowledging)
+def test_acknowledgements_that_wait_leave_in_their_order(acts: list[tuple[str, int, int]]) -> None:
+    """Among everything else that their clients are sent, and none is left behind two ticks later."""
+    delivery, links, written, _ = many(FEW + 2)
+    expected: list[bytes] = [b""] * len(links)
+    for number, (act, who, unanswered) in enumerate(acts):
+        line = b"%d\n" % number
+        links[who].unanswered = unanswered
+        if act in ("acknowledge", "say"):
+            getattr(delivery, act)(links[who], line)
+            expected[who] += line
+        elif act == "group":
+            delivery.group_message(GroupMessage(1, 1, 1, "x", "room", "", line + b"}", seq=number, at=7), None, b"")
+            expected = [lines + events.group_event(number, 7, line + b"}") for lines in expected]
+        elif act == "hurry":
+            delivery.hurry(links[who])
+        else:
+            getattr(delivery, act)()
+    delivery.flush()
+    delivery.tick()
+    delivery.tick()
+    assert [b"".join(out) for out in written] == expected
+
+
+def test_a_few_acknowledgements_do_not_wait() -> None:
+    """Nor is a tick asked for."""
+    delivery, links, written, asked = many(FEW - 1)
+    for link in links:
+        delivery.acknowledge(link, b"sent\n")
+    delivery.flush()
+    assert written == [[b"sent\n"]] * len(links)
+    assert not asked
+
+
+def test_who_talks_on_gets_several_acknowledgements_with_one_write() -> None:
+    """Between one tick and two after the first of them was due; and a tick is asked for once at a time."""
+    delivery, links, written, asked = many(FEW)
+    for number in range(3):
+        for link in links:
+            link.unanswered = 1
+            delivery.acknowledge(link, b"%d\n" % number)
+        delivery.flush()
+        assert asked == [True] * (1 if number < 2 else 2)
+        if number == 1:
+            delivery.tick()  # the first one, from where on it counts
+        assert written == [[]] * FEW
+    delivery.tick()
+    assert written == [[b"0\n1\n2\n"]] * FEW
+    delivery.tick()
+    assert written == [[b"0\n1\n2\n"]] * FEW
+    assert len(asked) == 2
+
+
+def test_who_is_answered_gets_the_acknowledgement_with_the_answer() -> None:
+    """With one write; the others' wait on."""
+    delivery, links, written, _ = many(FEW)
+    for link in links:
+        delivery.acknowledge(link, b"sent\n")
+    delivery.flush()
+    delivery.say(links[0], b"an answer\n")
+    delivery.flush()
+    assert written == [[b"sent\nan answer\n"], *[[]] * (FEW - 1)]
+
+
+def test_who_waits_for_an_acknowledgement_gets_the_next_ones_at_once() -> None:
+    """A client that has nothing under way, and sent nothing from one tick to the next; the others' wait as before."""
+    delivery, links, written, _ = many(FEW + 1)
+    for _ in range(2):
+        for link in links:
+            link.unanswered = int(link is not links[0])
+            delivery.acknowledge(link, b"1\n")
+        delivery.flush()
+        delivery.tick()
+        delivery.tick()
+    assert [link.hurried for link in links] == [HURRIED - 1, *[0] * FEW]
+    for link in links:
+        delivery.acknowledge(link, b"2\n")
+    delivery.flush()
+    assert written == [[b"1\n", b"1\n", b"2\n"], *[[b"1\n", b"1\n"]] * FEW]
+
+
+def test_a_client_that_is_not_read_does_not_wait() -> None:
+    """It has so much under way that it is read again only when enough is answered."""
+    delivery, links, written, _ = many(FEW)
+    links[0].throttled = True
+    for link in links:
+        delivery.acknowledge(link, b"sent\n")
+    delivery.flush()
+    assert written[0] == [b"sent\n"]
 
 
 def test_who_subscribes_gets_nothing_of_what_came_before() -> None:
