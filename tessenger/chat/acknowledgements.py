@@ -14,8 +14,8 @@ from tessenger.chat.link import Link
 FEW = 8
 """Clients of one worker with acknowledgements to come, below which none waits: the server has little to do."""
 
-HURRIED = 1_000
-"""Acknowledgements that a client gets at once after it was silent while one waited."""
+HURRIED_MS = 2_000
+"""How long a client gets each acknowledgement at once after it was silent while one waited."""
 
 
 class Acknowledgements:
@@ -31,11 +31,14 @@ class Acknowledgements:
         self._earlier.pop(link, None)
         return self.held.pop(link, [])
 
-    def tick(self) -> list[Link]:
-        """Return the connections for which some have waited since the last tick; see who was silent meanwhile."""
+    def tick(self, now: int) -> list[Link]:
+        """Return the connections for which some have waited since the last tick; see who was silent meanwhile.
+
+        `now` is the log's time, in ms, as `Link.hurried_until` has it.
+        """
         earlier, held = self._earlier, self.held
         self._earlier = {link: len(lines) for link, lines in held.items() if link not in earlier}
         for link, count in earlier.items():
             if len(held[link]) == count and not link.unanswered:
-                link.hurried = HURRIED
+                link.hurried_until = now + HURRIED_MS
         return list(earlier)

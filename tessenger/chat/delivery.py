@@ -28,6 +28,7 @@ class Delivery:
         """Asks for a `tick` some milliseconds later; without it no acknowledgement waits."""
         self._acknowledgements = Acknowledgements()
         self._is_waking = False
+        self._at = 0
         self._due: dict[Link, bytes | list[bytes]] = {}  # a single piece, as most are, stands without a list
         self._run_group = ""
         self._run: list[tuple[bytes, Link | None, bytes]] = []
@@ -45,15 +46,16 @@ class Delivery:
         else:
             due[link] = [lines, data]  # type: ignore[list-item]  # by type
 
-    def acknowledge(self, link: Link, line: bytes) -> None:
-        """Send an acknowledgement in its order, with the next flush or a little later (see acknowledgements.py)."""
+    def acknowledge(self, link: Link, line: bytes, at: int) -> None:
+        """Send an acknowledgement in its order, with the next flush or a little later (see acknowledgements.py).
+
+        `at` is the time of what is acknowledged.
+        """
         if self._run:
             self._end_run()
+        self._at = at
         held = self._acknowledgements.held
-        if link in self._due or link.throttled:
-            self.say(link, line)
-        elif link.hurried:
-            link.hurried -= 1
+        if link in self._due or at < link.hurried_until or link.throttled:
             self.say(link, line)
         elif link in held:
             held[link].append(line)
@@ -70,7 +72,7 @@ class Delivery:
     def tick(self) -> None:
         """Send acknowledgements that have waited long enough: since the last tick at least."""
         self._is_waking = False
-        for link in self._acknowledgements.tick():
+        for link in self._acknowledgements.tick(self._at):
             self.hurry(link)
         self.flush()
 

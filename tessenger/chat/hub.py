@@ -170,7 +170,7 @@ class Hub:
         pending = self._pending
         delivery = self.delivery
         links, say = delivery.links, delivery.say
-        acknowledge = say if len(batch) < FEW else delivery.acknowledge
+        may_wait = len(batch) >= FEW
         present = self.present
         for entry in batch:
             kind = type(entry)
@@ -188,7 +188,11 @@ class Hub:
                 if then is not None:
                     then(entry)  # type: ignore[arg-type]  # by kind
                 elif link is not None:
-                    acknowledge(link, answers.sent(re, entry.seq, entry.at))
+                    sent = answers.sent(re, entry.seq, entry.at)
+                    if may_wait:
+                        delivery.acknowledge(link, sent, entry.at)
+                    else:
+                        say(link, sent)
             elif kind is entries.GroupMessage:
                 sent = b"" if link is None else answers.sent(re, entry.seq, entry.at)
                 delivery.group_message(entry, link, sent)  # type: ignore[arg-type]  # by kind

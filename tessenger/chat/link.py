@@ -66,14 +66,14 @@ class Link:
     `user` is "" before that, and `unread` the number of the last message that the sign-in found, 0 for none.
     `noted`: of whom the user was told on this connection that they are away, and in which words.
     `busy`: a request is under way that the next ones must wait for.
-    `hurried`: so many acknowledgements may not wait, for the client waits for them.
+    `hurried_until`: until then (log's time, ms) acknowledgements may not wait, for the client waits for them.
     `write` is what takes lines at the moment: the connection itself, what keeps them back, or nothing. As it is called
     more than anything else, it may take a part only (see `Carrier`): `write_rest` sends what it left, `send` does both.
     """
 
     __slots__ = (
-        "_carrier", "_held", "_held_bytes", "_out", "busy", "ended", "hurried", "ip", "noted", "number", "session",
-        "throttled", "udp_port", "unanswered", "unread", "user", "waiting", "write",
+        "_carrier", "_held", "_held_bytes", "_out", "busy", "ended", "hurried_until", "ip", "noted", "number",
+        "session", "throttled", "udp_port", "unanswered", "unread", "user", "waiting", "write",
     )  # fmt: skip
 
     def __init__(self, ip: str, carrier: Carrier) -> None:
@@ -87,7 +87,7 @@ class Link:
         self.ended = False
         self.throttled = False
         self.unanswered = 0
-        self.hurried = 0
+        self.hurried_until = 0
         self.unread = 0
         self.noted: dict[str, str] = {}
         self.waiting = Waiting()

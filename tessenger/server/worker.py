@@ -44,7 +44,7 @@ DRAIN_SECONDS = 1.5
 CLOSE_SECONDS = 0.5
 """How long the end of a worker waits for its clients to take their last lines."""
 
-ACKNOWLEDGE_SECONDS = 0.01
+ACKNOWLEDGE_SECONDS = 0.02
 """How long an acknowledgement may wait for company, at least; at most twice as long."""
 
 HISTORY_BYTES = 262_144

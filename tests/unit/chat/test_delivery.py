@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tessenger.chat import events
-from tessenger.chat.acknowledgements import FEW, HURRIED
+from tessenger.chat.acknowledgements import FEW, HURRIED_MS
 from tessenger.chat.delivery import Delivery
 from tessenger.chat.entries import GroupMessage
 from tessenger.chat.link import MAX_UNANSWERED, Link
@@ -146,8 +146,11 @@ def test_acknowledgements_that_wait_leave_in_their_order(acts: list[tuple[str, i
     for number, (act, who, unanswered) in enumerate(acts):
         line = b"%d\n" % number
         links[who].unanswered = unanswered
-        if act in ("acknowledge", "say"):
-            getattr(delivery, act)(links[who], line)
+        if act == "acknowledge":
+            delivery.acknowledge(links[who], line, number)
+            expected[who] += line
+        elif act == "say":
+            delivery.say(links[who], line)
             expected[who] += line
         elif act == "group":
             delivery.group_message(GroupMessage(1, 1, 1, "x", "room", "", line + b"}", seq=number, at=7), None, b"")
@@ -166,7 +169,7 @@ def test_a_few_acknowledgements_do_not_wait() -> None:
     """Nor is a tick asked for."""
     delivery, links, written, asked = many(FEW - 1)
     for link in links:
-        delivery.acknowledge(link, b"sent\n")
+        delivery.acknowledge(link, b"sent\n", 7)
     delivery.flush()
     assert written == [[b"sent\n"]] * len(links)
     assert not asked
@@ -178,7 +181,7 @@ def test_who_talks_on_gets_several_acknowledgements_with_one_write() -> None:
     for number in range(3):
         for link in links:
             link.unanswered = 1
-            delivery.acknowledge(link, b"%d\n" % number)
+            delivery.acknowledge(link, b"%d\n" % number, 7)
         delivery.flush()
         assert asked == [True] * (1 if number < 2 else 2)
         if number == 1:
@@ -195,7 +198,7 @@ def test_who_is_answered_gets_the_acknowledgement_with_the_answer() -> None:
     """With one write; the others' wait on."""
     delivery, links, written, _ = many(FEW)
     for link in links:
-        delivery.acknowledge(link, b"sent\n")
+        delivery.acknowledge(link, b"sent\n", 7)
     delivery.flush()
     delivery.say(links[0], b"an answer\n")
     delivery.flush()
@@ -203,20 +206,24 @@ def test_who_is_answered_gets_the_acknowledgement_with_the_answer() -> None:
 
 
 def test_who_waits_for_an_acknowledgement_gets_the_next_ones_at_once() -> None:
-    """A client that has nothing under way, and sent nothing from one tick to the next; the others' wait as before."""
+    """For a while: a client that has nothing under way, and sent nothing from one tick to the next."""
     delivery, links, written, _ = many(FEW + 1)
-    for _ in range(2):
-        for link in links:
-            link.unanswered = int(link is not links[0])
-            delivery.acknowledge(link, b"1\n")
-        delivery.flush()
-        delivery.tick()
-        delivery.tick()
-    assert [link.hurried for link in links] == [HURRIED - 1, *[0] * FEW]
+    waiting, *others = links
     for link in links:
-        delivery.acknowledge(link, b"2\n")
+        link.unanswered = int(link is not waiting)
+        delivery.acknowledge(link, b"1\n", 7)
     delivery.flush()
-    assert written == [[b"1\n", b"1\n", b"2\n"], *[[b"1\n", b"1\n"]] * FEW]
+    delivery.tick()
+    delivery.tick()
+    assert written == [[b"1\n"]] * (FEW + 1)
+    for text, at in ((b"2\n", 6 + HURRIED_MS), (b"3\n", 7 + HURRIED_MS)):
+        for link in links:
+            delivery.acknowledge(link, text, at)
+        delivery.flush()
+    assert written == [[b"1\n", b"2\n"], *[[b"1\n"]] * len(others)]
+    delivery.tick()
+    delivery.tick()
+    assert written == [[b"1\n", b"2\n", b"3\n"], *[[b"1\n", b"2\n3\n"]] * len(others)]
 
 
 def test_a_client_that_is_not_read_does_not_wait() -> None:
@@ -224,7 +231,7 @@ def test_a_client_that_is_not_read_does_not_wait() -> None:
     delivery, links, written, _ = many(FEW)
     links[0].throttled = True
     for link in links:
-        delivery.acknowledge(link, b"sent\n")
+        delivery.acknowledge(link, b"sent\n", 7)
     delivery.flush()
     assert written[0] == [b"sent\n"]
 
