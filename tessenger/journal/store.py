@@ -49,10 +49,10 @@ COUNT_STEP = 4
 """Rows of them that one transaction writes besides its own, at least: each takes about 50 µs. A large transaction
 writes more, so that all are there in half the time until there are new ones."""
 
-SMALL = 32
-"""Entries of a batch that goes to the tail, at most: for more of them the tables cost less than both."""
+SMALL = 128
+"""Entries of a batch that goes to the tail, at most: for more of them the tables cost hardly more than both."""
 
-IN_TAIL = 128
+IN_TAIL = 512
 """Entries that are in the tail alone, at most: the tables take so many at a time for hardly more each than more."""
 
 PAGE = 4_096

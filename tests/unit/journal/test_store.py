@@ -281,6 +281,7 @@ def test_a_long_write_ahead_file_begins_anew_when_it_is_copied(open_journal: Ope
     def write(count: int) -> int:
         for _ in range(count):
             journal.commit([entry for _ in range(100) for entry in history.message("aaa", "Bbb", "x" * 1_000)])
+            journal.settle()
         return wal.stat().st_size
 
     def may_restart() -> bool:
