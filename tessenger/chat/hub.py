@@ -8,7 +8,7 @@ replica of the present state, which may be a moment behind; so a refusal that de
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -117,20 +117,27 @@ class Hub:
 
     # ---- from the clients ----
 
-    def received(self, link: Link, requests: Sequence[AnyRequest | BadLine]) -> None:
-        """Carry out what one read from a connection brought. What is answered at once leaves with the next `flush`."""
+    def received(self, links: Iterable[Link], requests: Sequence[AnyRequest | BadLine]) -> None:
+        """Carry out `requests`, each of the connection that stands in its place in `links`.
+
+        What is answered at once leaves with the next `flush`. A request that fails unexpectedly ends its own connection
+        only.
+        """
         handlers = self._handlers
-        for request in requests:
+        for request, link in zip(requests, links):  # noqa: B905 some repeat for ever
             kind = type(request)
-            if kind is messages.Ping:
-                self.say(link, b'{"type":"pong","re":%d}\n' % request.id)  # type: ignore[union-attr]  # by kind
-            elif link.busy or link.waiting:
-                link.waiting.append(request)
-            elif not link.ended:
-                command, handler, for_anybody = handlers[kind]
-                refusal = handler(self, link, request) if link.session or for_anybody else _NOT_SIGNED_IN
-                if refusal is not None:
-                    self._refused(link, request, command, refusal)
+            try:
+                if kind is messages.Ping:
+                    self.say(link, b'{"type":"pong","re":%d}\n' % request.id)  # type: ignore[union-attr]  # by kind
+                elif link.busy or link.waiting:
+                    link.waiting.append(request)
+                elif not link.ended:
+                    command, handler, for_anybody = handlers[kind]
+                    refusal = handler(self, link, request) if link.session or for_anybody else _NOT_SIGNED_IN
+                    if refusal is not None:
+                        self._refused(link, request, command, refusal)
+            except Exception:  # noqa: BLE001 the connection notes it; the others' requests are carried out all the same
+                link.fail()
 
     def flush(self) -> None:
         """Write what everybody is due."""

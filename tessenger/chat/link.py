@@ -25,6 +25,9 @@ class Carrier(Protocol):
     def close(self) -> None:
         """Send what is left, and close."""
 
+    def fail(self) -> None:
+        """Note the exception that is being handled, and close at once."""
+
     def go_on(self) -> None:
         """Read again: `Link.throttled` is over."""
 
@@ -176,6 +179,11 @@ class Link:
         self._held.clear()
         self.lose()
         self._carrier.close()
+
+    def fail(self) -> None:
+        """Close at once, for what came from here raised an exception, which is being handled. Nothing more is done."""
+        self.busy = True
+        self._carrier.fail()
 
     def lose(self) -> None:
         """The connection is gone: nothing is read or sent any more."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
+from itertools import repeat
 from typing import TYPE_CHECKING, cast
 
 from tessenger.chat import words
-from tessenger.chat.link import MAX_UNANSWERED, Link
+from tessenger.chat.link import Link
 from tessenger.wire.framing import BadLine, Line, LineReader, TooLong
 from tessenger.wire.messages import ErrorCode
 
@@ -34,13 +36,15 @@ RECORD_BYTES = 16_384
 _read_buffer = bytearray(READ_BYTES)
 _read_view = memoryview(_read_buffer)
 
+_log = logging.getLogger("tessenger")
+
 
 class ClientConnection:
     """A client, from the accepted socket to its end. Its kinds below are the event loop's protocols."""
 
     __slots__ = (
-        "_allowance", "_allowance_at", "_bad_lines", "_closing", "_cut_off", "_door", "_full", "_held",
-        "_paused", "_reader", "_refusal", "_transport", "_when_written", "address", "link",
+        "_allowance", "_allowance_at", "_bad_lines", "_closing", "_cut_off", "_door", "_full",
+        "_paused", "_reader", "_refusal", "_transport", "_when_written", "address", "at_once", "held", "link",
     )  # fmt: skip
 
     def __init__(self, door: ClientDoor, address: str, refusal: tuple[ErrorCode, str] | None) -> None:
@@ -49,8 +53,9 @@ class ClientConnection:
         self._door = door
         self._refusal = refusal
         self._reader = LineReader(door.limits.line_bytes)
+        self.at_once = self._reader.at_once
         self._bad_lines = 0
-        self._held = 0
+        self.held = 0
         self._paused = 0
         self._closing = False
         self._cut_off = False
@@ -84,23 +89,26 @@ class ClientConnection:
 
     def carry_out(self, data: bytes) -> None:
         """Carry out what is complete with `data`."""
-        link = self.link
+        link, reader = self.link, self._reader
         if link.ended:
             return
-        reader = self._reader
         lines = reader.feed(data)
+        self.at_once = reader.at_once
         if not lines:
             return
-        door = self._door
-        if reader.is_careful:
-            if not self._carry_out_carefully(lines):
-                return
-        else:
-            door.hub.received(link, lines)  # type: ignore[arg-type]  # no TooLong in it
+        if not reader.is_careful:
+            self._door.hub.received(repeat(link), lines)  # type: ignore[arg-type]  # no TooLong in it
+        elif not self._carry_out_carefully(lines):
+            return
+        self.limit(len(lines), len(data))
+
+    def limit(self, count: int, size: int) -> None:
+        """Let the client wait if it sends faster, or more, than it may: `count` requests in `size` bytes, last."""
+        door, link = self._door, self.link
         if door.limits.messages_per_second:
-            self._take_allowance(len(lines))
-        self._held = self._held + len(data) if link.waiting else 0
-        if link.unanswered + len(link.waiting) >= MAX_UNANSWERED or self._held > MAX_HELD_BYTES or door.log.full:
+            self._take_allowance(count)
+        self.held = self.held + size if link.waiting else 0
+        if link.full or self.held > MAX_HELD_BYTES or door.log.full:
             self.throttle()
 
     def _carry_out_carefully(self, lines: list[Line]) -> bool:
@@ -109,7 +117,7 @@ class ClientConnection:
         is_too_long = type(lines[-1]) is TooLong
         if is_too_long:
             lines.pop()
-        door.hub.received(self.link, lines)  # type: ignore[arg-type]  # a TooLong is always the last
+        door.hub.received(repeat(self.link), lines)  # type: ignore[arg-type]  # a TooLong is always the last
         if is_too_long:
             door.hub.hang_up(self.link, "line_too_long", words.LINE_TOO_LONG.format(limit=door.limits.line_bytes))
             return False
@@ -185,8 +193,9 @@ class ClientConnection:
             self._transport.close()
             self._door.loop.call_later(LINGER_SECONDS, self._transport.abort)
 
-    def abort(self) -> None:
-        """Close at once: something is wrong here."""
+    def fail(self) -> None:
+        """See `Carrier`: in the error log."""
+        _log.exception("a client's request failed")
         self._transport.abort()
 
     def _too_slow(self) -> None:

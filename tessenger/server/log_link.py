@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import count
+from itertools import count, islice
 from typing import cast
 
 from tessenger.chat import entries
@@ -48,8 +48,7 @@ class LogLink(asyncio.Protocol):
         self._n = 0
         self._open: deque[AnyEntry] = deque()
         self._open_n = 1  # of the first of them
-        self._outgoing: list[AnyEntry] = []
-        self._outgoing_n = 1
+        self._sent_n = 0  # the last that was sent, while the connection is live
         self._sizes: deque[tuple[int, int]] = deque()  # for each frame the `n` that ends it, and its bytes
         self._bytes = 0
         self._ordered_before = 0
@@ -68,32 +67,29 @@ class LogLink(asyncio.Protocol):
         """Send `entry` with the next turn of the loop and return its `n`."""
         self._n += 1
         self._open.append(entry)
-        if len(self._open) > MAX_OPEN:
-            self.full = True
-        if self._live:
-            self._outgoing.append(entry)
-            if not self._scheduled:
-                self._scheduled = True
-                self._loop.call_soon(self.send)
-        else:
-            self._count(self._n, len(getattr(entry, "body", b"")))
+        if not self._scheduled:
+            self._appended(entry)
         return self._n
 
     # ---- for the worker ----
 
     def gather(self) -> None:
         """From here on let what is appended wait for `send`."""
-        self._scheduled = True
+        self._scheduled = self._live
 
     def send(self) -> None:
         """Send what was appended."""
         self._scheduled = False
-        if not self._outgoing or not self._live:
+        unsent = self._n - self._sent_n
+        if not unsent or not self._live:
             return
         faults.reach("worker.sending")
-        batch, self._outgoing = self._outgoing, []
-        first, self._outgoing_n = self._outgoing_n, self._outgoing_n + len(batch)
+        batch = list(islice(reversed(self._open), unsent))
+        batch.reverse()
+        first, self._sent_n = self._sent_n + 1, self._n
         self._write(frames.Append(first, batch))
+        if len(self._open) > MAX_OPEN:
+            self.full = True
 
     async def settled(self) -> None:
         """Wait until everything that was appended has come back."""
@@ -142,7 +138,7 @@ class LogLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Come back, unless the worker ends."""
-        self._live = False
+        self._live = self._scheduled = False
         self._transport = None
         if not self._closed:
             self._task = self._loop.create_task(self._connect())
@@ -202,14 +198,13 @@ class LogLink(asyncio.Protocol):
         self._settle(self._ordered_before)
         again = list(self._open)
         self._live = True
-        self._outgoing = []
         self._scheduled = False
         self._sizes.clear()
         self._bytes = 0
         for start in range(0, len(again), RESENT):
             piece = again[start : start + RESENT]  # its first `n` may be far above what a new logger knows of
             self._write(frames.Append(self._open_n + start, piece))
-        self._outgoing_n = self._n + 1
+        self._sent_n = self._n
         self._caught_up.set()
         if lost:
             self._committed(lost)
@@ -222,6 +217,15 @@ class LogLink(asyncio.Protocol):
         if isinstance(entry, entries.GroupCreated | entries.GroupJoined):
             reason = "exists"
         return Refused(reason, getattr(entry, "claim", 0), slot=self._worker.slot, n=n)
+
+    def _appended(self, entry: AnyEntry) -> None:
+        """See to it that what is appended is sent; while that is not possible, only that it does not become much."""
+        if self._live:
+            self._scheduled = True
+            self._loop.call_soon(self.send)
+        else:
+            self._count(self._n, len(getattr(entry, "body", b"")))
+            self.full |= len(self._open) > MAX_OPEN
 
     def _write(self, frame: frames.Append) -> None:
         if self._transport is not None:

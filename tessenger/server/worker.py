@@ -75,7 +75,7 @@ class ClientDoor:
         self.newcomers: Newcomers[ClientConnection] = Newcomers(
             self.loop, lambda: self.limits.login_seconds, ClientConnection.must_be_signed_in
         )
-        self.intake = Intake(self.loop, hub, log)
+        self.intake = Intake(self.loop, hub, log, lambda: self.limits.messages_per_second > 0)
         self._tls = tls_context
         self._tasks: set[asyncio.Task[None]] = set()
         self._acceptor = AcceptorLine(self._served, self._take)

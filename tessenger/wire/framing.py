@@ -6,6 +6,8 @@ nobody can tell where the next one begins without keeping all of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct
 
@@ -49,6 +51,11 @@ class LineReader:
         self._rest = b""
         self._stopped = False
 
+    @property
+    def at_once(self) -> int:
+        """How many bytes of whole lines `decoded_together` may decode in place of `feed`: 0 in the midst of a line."""
+        return 0 if self._rest or self._stopped else self._limit
+
     def feed(self, data: bytes) -> list[Line]:
         """Return what `data` completes, in order. Blank lines are skipped."""
         if self._stopped:
@@ -66,7 +73,7 @@ class LineReader:
         if not data:
             return []
         try:
-            return list(_decoder.decode_lines(data))
+            return _decoder.decode_lines(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._carefully(data)
 
@@ -87,6 +94,20 @@ class LineReader:
         self._stopped = True
         self._rest = b""
         return [*lines, TooLong()]
+
+
+def decoded_together(lines: Sequence[bytes]) -> list[AnyRequest] | None:
+    """Return the request of each of these; None where one is not a single whole line, or no request.
+
+    For what many connections have sent: it takes half the time of a call for each.
+    """
+    if [line.find(b"\n") + 1 for line in lines] != list(map(len, lines)):
+        return None
+    try:
+        requests = _decoder.decode_lines(b"".join(lines))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return requests if len(requests) == len(lines) else None  # some may be blank
 
 
 def _decoded(line: bytes) -> AnyRequest | BadLine:

@@ -49,6 +49,9 @@ class Carrier:
     def close(self) -> None:
         """Nothing is behind it."""
 
+    def fail(self) -> None:
+        """Nothing fails here."""
+
     def go_on(self) -> None:
         """Note it."""
         self.resumed.append(True)

@@ -30,6 +30,9 @@ class Written:
     def close(self) -> None:
         """Nothing to close."""
 
+    def fail(self) -> None:
+        """Nothing fails here."""
+
     def go_on(self) -> None:
         """Nothing was stopped."""
 

@@ -85,6 +85,7 @@ class Stream:
         self.taken = b""
         self.room = 1 << 30
         self.is_gone = False
+        self.is_aborted = False
         self.waiting = b""
         self.calls = 0
 
@@ -117,7 +118,8 @@ class Stream:
         """Nobody looks."""
 
     def abort(self) -> None:
-        """Nobody looks."""
+        """Note it."""
+        self.is_aborted = True
 
     def has_room(self, room: int) -> None:
         """The reader has read: what waits goes out first."""
@@ -192,3 +194,16 @@ def test_lines_that_are_kept_back_stay_where_they_are() -> None:
     link.end()
     link.send(b"9")
     assert stream.taken + stream.waiting == b"12345678"
+
+
+def test_a_request_that_fails_closes_its_connection_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """And is in the error log."""
+    stream = Stream()
+    link = _plain(stream).link
+    try:
+        int("bad luck")
+    except ValueError:
+        link.fail()
+    assert stream.is_aborted
+    assert "a client's request failed" in caplog.text
+    assert "bad luck" in caplog.text
