@@ -102,8 +102,11 @@ class Counters:
         self._count(new[start:] if start else new)
 
     def _count(self, new: Sequence[rows.Row]) -> None:
-        self._highest.update({row[rows.SESSION]: row[rows.REQUEST] for row in new if row[rows.KIND] in rows.ISSUED})
-        self._last.update({row[rows.SLOT]: row[rows.N] for row in new})
+        highest, last, issued = self._highest, self._last, rows.ISSUED
+        for _, _, kind, session, _, request, slot, n, _, _, _, _ in new:  # `rows.COLUMNS`
+            last[slot] = n
+            if kind in issued:
+                highest[session] = request
 
     def take(self, seq: int) -> tuple[list[Statement], list[Statement]]:
         """Return what keeps the counters as of `seq`, the last entry counted, and begin anew behind it.

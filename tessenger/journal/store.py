@@ -50,9 +50,9 @@ COUNT_STEP = 4
 writes more, so that all are there in half the time until there are new ones."""
 
 SMALL = 128
-"""Entries of a batch that goes to the tail, at most: for more of them the tables cost hardly more than both."""
+"""Entries of a batch that goes to the tail, at most, where they fit one chunk: for more the tables cost hardly more."""
 
-IN_TAIL = 512
+IN_TAIL = 1_024
 """Entries that are in the tail alone, at most: the tables take so many at a time for hardly more each than more."""
 
 PAGE = 4_096
@@ -270,15 +270,15 @@ class SqliteJournal:
     def _transact(self, new: list[rows.Row], changing: list[AnyEntry]) -> None:
         """Put the tail's rows and `new` into the tables."""
         db = self._db
-        both = self._tail.rows + new
+        count = len(self._tail.rows) + len(new)
         counting = self._counting
-        most: int | None = max(COUNT_STEP, 2 * counting.taken * len(both) // COUNT_EVERY)
-        if self._seq - counting.upto >= max(COUNT_EVERY, COUNT_BATCHES * len(both)):
+        most: int | None = max(COUNT_STEP, 2 * counting.taken * count // COUNT_EVERY)
+        if self._seq - counting.upto >= max(COUNT_EVERY, COUNT_BATCHES * count):
             if counting.is_writing:
                 most = None  # the steps were too small
             else:
                 counting.take(self._seq)
-        new_chunks = chunks.made_of(both)
+        new_chunks = chunks.joined(self._tail.parts + chunks.parts_of(new))
         self.wal.written += sum(len(packed) for _, packed in new_chunks) + PAGE
         if not counting.is_writing and not self._count_now and not changing and len(new_chunks) == 1:
             db.execute(chunks.INSERT, new_chunks[0])  # a few messages: a statement is a transaction of its own

@@ -21,7 +21,8 @@ from pathlib import Path
 from zlib import crc32
 
 from tessenger.errors import JournalError
-from tessenger.journal.rows import SEQ, Row, pack, unpack
+from tessenger.journal.chunks import Part, parts_of
+from tessenger.journal.rows import SEQ, Row, unpack
 
 SIZE = 1_048_576
 """Bytes of the file."""
@@ -32,11 +33,15 @@ _RECORD = struct.Struct("<II")
 
 
 class Tail:
-    """The tail of one journal: `rows` are in it, and not in the tables. Belongs to one process at a time."""
+    """The tail of one journal: `rows` are in it, and not in the tables. Belongs to one process at a time.
+
+    `parts` are the same rows as they are packed.
+    """
 
     def __init__(self, journal: Path, *, wanted: bool) -> None:
         """Do nothing yet. Where it is not `wanted`, what is there already is taken over, and nothing more kept."""
         self.rows: list[Row] = []
+        self.parts: list[Part] = []
         self._path = Path(f"{journal}-tail")
         self._wanted = wanted
         self._has_room = False
@@ -63,6 +68,7 @@ class Tail:
         self._used = len(data)
         self.rows, self._end = _following(data, epoch, last)
         if self.rows:
+            self.parts = parts_of(self.rows)
             self._has_room = self._wanted and len(data) == SIZE
         else:
             self.begin(epoch)
@@ -82,7 +88,10 @@ class Tail:
         """Keep a batch; tell whether that was possible. If not, the tables have room, or say what is wrong."""
         if not self._has_room:
             return False
-        payload = pack(batch)
+        parts = parts_of(batch)
+        if len(parts) > 1:
+            return False  # too large to be one record, and so to be there as a whole or not at all
+        payload = parts[0].packed
         end = self._end + _RECORD.size + len(payload)
         if end > SIZE:
             return False
@@ -91,13 +100,14 @@ class Tail:
         except OSError:
             return False
         self.rows += batch
+        self.parts += parts
         self._end = end
         self._used = max(self._used, end)
         return True
 
     def settled(self) -> None:
         """Begin anew: the tables have all rows."""
-        self.rows = []
+        self.rows, self.parts = [], []
         self._end = _HEAD.size
         if not self._wanted:
             self.remove()

@@ -21,7 +21,7 @@ import msgspec
 
 from tessenger.errors import JournalError
 from tessenger.journal import chunks
-from tessenger.journal.rows import KIND, SEQ, TARGET, USER, Row, pack
+from tessenger.journal.rows import SEQ, TARGET, Row, pack
 from tessenger.wire import names
 
 RUN = 64
@@ -67,13 +67,12 @@ class Runs:
     def count(self, new: Iterable[Row]) -> None:
         """Go on by rows of the log."""
         as_spelled = self._as_spelled
-        for row in new:
-            target = row[TARGET]
+        for seq, _, kind, _, _, _, _, _, user, target, _, _ in new:  # `rows.COLUMNS`
             if target is not None:
                 found = as_spelled.get(target)
                 if found is None:
                     found = as_spelled[target] = self._by_key.setdefault(names.key(target), [])
-                found.append((row[SEQ], row[KIND], row[USER]))
+                found.append((seq, kind, user))
 
     def of(self, target: str) -> Sequence[Found]:
         """Return what came to one target, in order."""

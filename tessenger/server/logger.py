@@ -39,7 +39,7 @@ LOADED = 5_000.0
 BUSY = 1_000.0
 """Entries a second above which lines for the activity logs and the console are gathered, too."""
 
-TIDY_SECONDS = 0.01
+TIDY_SECONDS = 0.02
 """How long after a commit what nobody waits for is done at the latest."""
 
 RATE_SECONDS = 0.02

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import islice, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -122,13 +123,34 @@ def test_what_is_to_somebody_is_found(
 def test_large_texts_have_chunks_of_few_entries() -> None:
     """Whoever reads one of them does not read megabytes."""
     long = [row(seq, "aaa", "x" * 40_000) for seq in range(1, 10)]
-    short = [row(seq, "aaa", "x") for seq in range(10, 200)]
+    short = [row(seq, "aaa", "x") for seq in range(10, 400)]
     made = chunks.made_of(long + short)
-    assert [upto for upto, _ in made[-2:]] == [192, 199]
+    assert [upto for upto, _ in made[-3:]] == [256, 384, 399]
     assert all(len(packed) <= chunks.LARGE for _, packed in made)
     with database() as db:
         keep(db, long + short)
         assert list(chunks.forward(db, 0)) == long + short
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=12), st.integers(1, 300))
+def test_parts_become_chunks_without_being_packed_anew(sizes: list[int], most: int) -> None:
+    """As many in each as it may have, however many there are in each part."""
+    new = [row(seq, "aaa", f"text {seq}") for seq in range(1, sum(sizes) + 1)]
+    with pytest.MonkeyPatch.context() as patch, database() as db:
+        patch.setattr(chunks, "TOGETHER", most)
+        rest = iter(new)
+        parts = [part for size in sizes for part in chunks.parts_of(list(islice(rest, size)))]
+        made = chunks.joined(parts)
+        db.executemany(chunks.INSERT, made)
+        assert list(chunks.forward(db, 0)) == new
+    wanted: list[int] = []
+    for part in parts:
+        if wanted and wanted[-1] + part.length <= most:
+            wanted[-1] += part.length
+        else:
+            wanted.append(part.length)
+    uptos = [upto for upto, _ in made]
+    assert [upto - before for before, upto in pairwise([0, *uptos])] == wanted
 
 
 def test_a_run_that_makes_no_sense_is_reported() -> None:
