@@ -71,15 +71,17 @@ class Intake:
         pieces = [data for reader, data in reads if len(data) <= reader.at_once]
         requests = decoded_together(pieces) if len(pieces) == len(reads) > 1 else None
         self._log.gather()
-        if requests is None:
-            for reader, data in reads:
-                reader.carry_out(data)
-        else:
+        if requests is not None:
             self._hub.received([reader.link for reader, _ in reads], requests)
-            is_limiting = self._is_rate_limited() or self._log.full
-            for reader, data in reads:
-                link = reader.link
-                if is_limiting or reader.held or link.waiting or link.unanswered >= MAX_UNANSWERED:
+        is_limiting = self._is_rate_limited() or self._log.full
+        for reader, data in reads:
+            link = reader.link
+            try:
+                if requests is None:
+                    reader.carry_out(data)
+                elif is_limiting or reader.held or link.waiting or link.unanswered >= MAX_UNANSWERED:
                     reader.limit(1, len(data))
+            except Exception:  # noqa: BLE001 the connection notes it; the others' requests are carried out all the same
+                link.fail()
         self._hub.flush()
         self._log.send()

@@ -16,7 +16,7 @@ from tessenger.server.intake import MAX_BYTES, Intake
 from tessenger.server.log_link import LogLink
 from tessenger.wire.framing import BadLine, LineReader, TooLong
 from tessenger.wire.messages import AnyRequest, Ping
-from tests.unit.chat.test_link import Written
+from tests.unit.chat.test_hub import Failing
 
 LIMIT = 60
 
@@ -62,15 +62,19 @@ class Client:
     """A connection, whose lines have `LIMIT` bytes at most."""
 
     def __init__(self, turn: Turn, name: str) -> None:
-        self.link = Link(name, Written())
+        self.carrier = Failing()
+        self.link = Link(name, self.carrier)
         self.at_once = LIMIT
         self.held = 0
         self.limited: list[tuple[int, int]] = []
+        self.is_broken = False
         self._turn = turn
         self._reader = LineReader(LIMIT)
 
     def carry_out(self, data: bytes) -> None:
         """Note what it has, and that it was carried out apart from the others' lines."""
+        if self.is_broken:
+            raise ValueError(data)
         lines = self._reader.feed(data)
         self.at_once = self._reader.at_once
         self._turn.noted += [(self.link.ip, line) for line in lines]
@@ -78,6 +82,8 @@ class Client:
 
     def limit(self, count: int, size: int) -> None:
         """Note it."""
+        if self.is_broken:
+            raise ValueError(count)
         self.limited.append((count, size))
 
 
@@ -193,6 +199,22 @@ def test_limits_are_asked_where_one_may_be_reached(reason: Callable[[Turn, Clien
     turn.intake.carry_out()
     assert client.limited == [(1, len(ping(1)))]
     assert other.limited == ([(1, len(ping(22)))] if both else [])
+
+
+@pytest.mark.parametrize("data", [ping(1), b"hello\n"])
+def test_what_fails_ends_its_own_connection_only(data: bytes) -> None:
+    """The others' requests are carried out, and what all of them led to leaves."""
+    turn = Turn()
+    turn.is_rate_limited = True
+    bad, good = Client(turn, "bad"), Client(turn, "good")
+    bad.is_broken = True
+    turn.intake.add(bad, data)
+    turn.intake.add(good, ping(2))
+    turn.intake.carry_out()
+    assert len(bad.carrier.failures) == 1
+    assert not good.carrier.failures
+    assert turn.of("good") == [Ping(2)]
+    assert turn.noted[-2:] == ["flush", "send"]
 
 
 def test_a_flood_is_not_kept_until_the_next_turn() -> None:
