@@ -11,6 +11,11 @@ import os
 import pytest
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Have one more than processors with `-n auto`: most tests wait for processes a good part of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run without the TESSENGER_ variables of whoever runs the tests."""
