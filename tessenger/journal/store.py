@@ -112,8 +112,9 @@ class SqliteJournal:
         try:
             if self._reserving and last > self._reserved:
                 self._reserve(last + BLOCK)
-            if changing or not self._keep_in_tail(new):
-                self._transact(new, changing)
+            parts = chunks.parts_of(new)
+            if changing or not self._keep_in_tail(new, parts):
+                self._transact(parts, changing)
                 self._settled()
         except sqlite3.Error as error:
             self._is_stuck = True
@@ -261,16 +262,17 @@ class SqliteJournal:
 
     # ---- inside ----
 
-    def _keep_in_tail(self, new: list[rows.Row]) -> bool:
-        """Commit rows to the tail; tell whether that was possible, and worth it."""
+    def _keep_in_tail(self, new: list[rows.Row], parts: list[chunks.Part]) -> bool:
+        """Commit rows, packed as `parts`, to the tail; tell whether that was possible, and worth it."""
         if self._is_stuck or self._count_now or len(new) > SMALL or len(self._tail.rows) + len(new) > IN_TAIL:
             return False
-        return self._tail.append(new)
+        return len(parts) == 1 and self._tail.append(new, parts[0])
 
-    def _transact(self, new: list[rows.Row], changing: list[AnyEntry]) -> None:
+    def _transact(self, new: list[chunks.Part], changing: list[AnyEntry]) -> None:
         """Put the tail's rows and `new` into the tables."""
         db = self._db
-        count = len(self._tail.rows) + len(new)
+        parts = self._tail.parts + new
+        count = sum(part.length for part in parts)
         counting = self._counting
         most: int | None = max(COUNT_STEP, 2 * counting.taken * count // COUNT_EVERY)
         if self._seq - counting.upto >= max(COUNT_EVERY, COUNT_BATCHES * count):
@@ -278,7 +280,7 @@ class SqliteJournal:
                 most = None  # the steps were too small
             else:
                 counting.take(self._seq)
-        new_chunks = chunks.joined(self._tail.parts + chunks.parts_of(new))
+        new_chunks = chunks.joined(parts)
         self.wal.written += sum(len(packed) for _, packed in new_chunks) + PAGE
         if not counting.is_writing and not self._count_now and not changing and len(new_chunks) == 1:
             db.execute(chunks.INSERT, new_chunks[0])  # a few messages: a statement is a transaction of its own

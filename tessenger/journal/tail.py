@@ -84,14 +84,14 @@ class Tail:
             except OSError:  # as documented
                 self._has_room = False
 
-    def append(self, batch: list[Row]) -> bool:
-        """Keep a batch; tell whether that was possible. If not, the tables have room, or say what is wrong."""
+    def append(self, batch: list[Row], part: Part) -> bool:
+        """Keep a batch, which is `part` when it is packed: one record, which is there as a whole or not at all.
+
+        Tell whether that was possible. If not, the tables have room, or say what is wrong.
+        """
         if not self._has_room:
             return False
-        parts = parts_of(batch)
-        if len(parts) > 1:
-            return False  # too large to be one record, and so to be there as a whole or not at all
-        payload = parts[0].packed
+        payload = part.packed
         end = self._end + _RECORD.size + len(payload)
         if end > SIZE:
             return False
@@ -100,7 +100,7 @@ class Tail:
         except OSError:
             return False
         self.rows += batch
-        self.parts += parts
+        self.parts.append(part)
         self._end = end
         self._used = max(self._used, end)
         return True

@@ -88,8 +88,6 @@ class LogLink(asyncio.Protocol):
         batch.reverse()
         first, self._sent_n = self._sent_n + 1, self._n
         self._write(frames.Append(first, batch))
-        if len(self._open) > MAX_OPEN:
-            self.full = True
 
     async def settled(self) -> None:
         """Wait until everything that was appended has come back."""
@@ -225,7 +223,6 @@ class LogLink(asyncio.Protocol):
             self._loop.call_soon(self.send)
         else:
             self._count(self._n, len(getattr(entry, "body", b"")))
-            self.full |= len(self._open) > MAX_OPEN
 
     def _write(self, frame: frames.Append) -> None:
         if self._transport is not None:
@@ -237,5 +234,5 @@ class LogLink(asyncio.Protocol):
         """Note that `size` more bytes are on their way, up to entry `last_n`."""
         self._sizes.append((last_n, size))
         self._bytes += size
-        if self._bytes > MAX_OPEN_BYTES:
+        if self._bytes > MAX_OPEN_BYTES or len(self._open) > MAX_OPEN:
             self.full = True
