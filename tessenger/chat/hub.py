@@ -9,6 +9,7 @@ replica of the present state, which may be a moment behind; so a refusal that de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -20,7 +21,7 @@ from tessenger.chat.entries import AnyEntry
 from tessenger.chat.link import Link
 from tessenger.chat.ports import Log, Office, Unavailable, Worker
 from tessenger.chat.present import Present
-from tessenger.chat.routing import Told
+from tessenger.chat.routing import Committed, Own, Told
 from tessenger.wire import messages, names
 from tessenger.wire.framing import BadLine
 from tessenger.wire.messages import AnyRequest, Error, ErrorCode
@@ -117,13 +118,14 @@ class Hub:
 
     # ---- from the clients ----
 
-    def received(self, links: Iterable[Link], requests: Sequence[AnyRequest | BadLine]) -> None:
-        """Carry out `requests`, each of the connection that stands in its place in `links`.
+    def received(self, links: Iterable[Link], requests: Sequence[AnyRequest | BadLine]) -> bool:
+        """Carry out `requests`, each of the connection that stands in its place in `links`; tell whether any waits.
 
         What is answered at once leaves with the next `flush`. A request that fails unexpectedly ends its own connection
         only.
         """
         handlers = self._handlers
+        waits = False
         for request, link in zip(requests, links):  # noqa: B905 some repeat for ever
             kind = type(request)
             try:
@@ -131,6 +133,7 @@ class Hub:
                     self.say(link, b'{"type":"pong","re":%d}\n' % request.id)  # type: ignore[union-attr]  # by kind
                 elif link.busy or link.waiting:
                     link.waiting.append(request)
+                    waits = True
                 elif not link.ended:
                     command, handler, for_anybody = handlers[kind]
                     refusal = handler(self, link, request) if link.session or for_anybody else _NOT_SIGNED_IN
@@ -138,6 +141,12 @@ class Hub:
                         self._refused(link, request, command, refusal)
             except Exception:  # noqa: BLE001 the connection notes it; the others' requests are carried out all the same
                 link.fail()
+        return waits
+
+    @property
+    def unanswered(self) -> int:
+        """Requests of all connections that wait for their entries to be committed."""
+        return len(self._pending)
 
     def flush(self) -> None:
         """Write what everybody is due."""
@@ -171,48 +180,73 @@ class Hub:
 
     # ---- from the log ----
 
-    def committed(self, batch: Sequence[AnyEntry | Told]) -> None:
+    def committed(self, batch: Sequence[Committed]) -> None:
         """Act on what is committed, in its order."""
-        slot = self.worker.slot
-        pending = self._pending
-        delivery = self.delivery
+        delivery, present = self.delivery, self.present
         links, say = delivery.links, delivery.say
-        may_wait = len(batch) >= FEW
-        present = self.present
-        for entry in batch:
-            kind = type(entry)
+        seq = present.seq
+        for item in batch:
+            kind = type(item)
             if kind is Told or kind is entries.Message:
-                recipient = links.get(entry.to)  # type: ignore[union-attr]  # by kind
+                seq = item.seq
+                recipient = links.get(item.to)  # type: ignore[union-attr]  # by kind
                 if recipient is not None:
-                    say(recipient, events.message_event(entry.seq, entry.at, entry.body))  # type: ignore[union-attr]
+                    say(recipient, events.message_event(seq, item.at, item.body))  # type: ignore[union-attr]
                 if kind is Told:
-                    present.seq, present.at = entry.seq, entry.at
                     continue
-            link, re, then = pending.pop(entry.n, _NOBODY) if entry.slot == slot else _NOBODY  # type: ignore[union-attr]
-            if link is not None:
-                link.unanswered -= 1
-            if kind is entries.Message:
-                if then is not None:
-                    then(entry)  # type: ignore[arg-type]  # by kind
-                elif link is not None:
-                    sent = answers.sent(re, entry.seq, entry.at)
-                    if may_wait:
-                        delivery.acknowledge(link, sent, entry.at)
-                    else:
-                        say(link, sent)
-            elif kind is entries.GroupMessage:
-                sent = b"" if link is None else answers.sent(re, entry.seq, entry.at)
-                delivery.group_message(entry, link, sent)  # type: ignore[arg-type]  # by kind
+            present.seq = seq
+            if kind is Own:
+                self._own_messages(item)  # type: ignore[arg-type]  # by kind
             else:
-                present.apply(entry)  # type: ignore[arg-type]  # by kind
-                self._react(entry)  # type: ignore[arg-type]  # by kind
-                if then is not None:
-                    then(entry)  # type: ignore[arg-type]  # by kind
-                elif link is not None:
-                    self.answer(link, re, entry)  # type: ignore[arg-type]  # by kind
-            if entry.seq:
-                present.seq, present.at = entry.seq, entry.at
+                self._came(item)  # type: ignore[arg-type]  # by kind
+            seq = present.seq
+        present.seq = seq
         delivery.flush()
+
+    def _own_messages(self, own: Own) -> None:
+        """Bring private messages from here to those recipients who are here too, and acknowledge them."""
+        pending, delivery = self._pending, self.delivery
+        links, say, acknowledge = delivery.links, delivery.say, delivery.acknowledge
+        may_wait = len(own.messages) >= FEW
+        at = own.at
+        for n, seq, message in zip(count(own.n), count(own.seq), own.messages):
+            recipient = links.get(message.to)
+            if recipient is not None:
+                say(recipient, events.message_event(seq, at, message.body))
+            link, re, then = pending.pop(n, _NOBODY)
+            if link is None:
+                continue
+            link.unanswered -= 1
+            if then is not None:
+                self.present.seq = seq
+                message.n, message.seq, message.at, message.slot = n, seq, at, self.worker.slot
+                then(message)
+            elif may_wait:
+                acknowledge(link, answers.sent(re, seq, at), at)
+            else:
+                say(link, answers.sent(re, seq, at))
+        self.present.seq = own.last_seq
+
+    def _came(self, entry: AnyEntry) -> None:
+        """Act on an entry, and answer the request that led to it."""
+        is_own = entry.slot == self.worker.slot
+        link, re, then = self._pending.pop(entry.n, _NOBODY) if is_own else _NOBODY
+        if link is not None:
+            link.unanswered -= 1
+        kind = type(entry)
+        if kind is entries.GroupMessage:
+            sent = b"" if link is None else answers.sent(re, entry.seq, entry.at)
+            self.delivery.group_message(entry, link, sent)  # type: ignore[arg-type]  # by kind
+        else:
+            if kind is not entries.Message:
+                self.present.apply(entry)
+                self._react(entry)
+            if then is not None:
+                then(entry)
+            elif link is not None:
+                self.answer(link, re, entry)
+        if entry.seq:
+            self.present.seq = entry.seq
 
     def _react(self, entry: AnyEntry) -> None:
         """Do what a committed entry means for the connections here, whoever it came from."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tessenger.chat import entries
-from tessenger.chat.entries import AnyEntry, Refused, RefusedReason
+from tessenger.chat.entries import AnyEntry, Message, Refused, RefusedReason
 from tessenger.chat.present import Present, Session, Snapshot
 from tessenger.wire import names
 
@@ -71,20 +71,25 @@ class Ledger:
         at = self._now(now)
         seq = self._seq
         apply = self.present.apply
+        sessions = self.present.sessions
         judges = _JUDGES
         ordered: list[AnyEntry] = []
         for n, entry in enumerate(batch, first_n):
             kind = type(entry)
-            judge = judges.get(kind)
-            reason = None if judge is None else judge(self, entry)
-            if reason is not None:
-                ordered.append(Refused(reason, getattr(entry, "claim", 0), at=at, slot=slot, n=n))
-                continue
+            session = sessions.get(entry.session) if kind is Message else None  # type: ignore[union-attr]  # by kind
+            if session is not None and session.highest < entry.request and session.number == entry.number:  # type: ignore[union-attr]  # by kind
+                session.highest = entry.request  # type: ignore[union-attr]  # by kind
+            else:
+                judge = judges.get(kind)
+                reason = None if judge is None else judge(self, entry)
+                if reason is not None:
+                    ordered.append(Refused(reason, getattr(entry, "claim", 0), at=at, slot=slot, n=n))
+                    continue
             entry.slot = slot
             entry.n = n
             entry.at = at
             ordered.append(entry)
-            if kind in _UNCHANGING:
+            if kind is Message or kind in _UNCHANGING:
                 seq += 1
                 entry.seq = seq
             elif kind not in entries.UNJOURNALED:

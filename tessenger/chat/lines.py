@@ -202,7 +202,7 @@ def text_log_lines(batch: Sequence[AnyEntry]) -> dict[str, list[str]]:
             if e.at != at:
                 at, time = e.at, local_time(e.at)
             text = e.text
-            if not text.isprintable() or "\\" in text:
+            if "\\" in text or "\n" in text or "\t" in text:  # of what is escaped, all that `clean` has left
                 text = escaped(text)
             private.append(f"{e.seq}; {time}; {e.user}; {e.to}; {text}\n")
         elif (written := text_log_line(e)) is not None:

@@ -11,7 +11,7 @@ come back, the place in the log (`Placed`); of others', what their recipients ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 
@@ -42,6 +42,27 @@ class Told(Struct, array_like=True, tag="to", gc=False):
 Fed = AnyEntry | Placed | Told
 """What a worker is fed."""
 
+
+class Own(NamedTuple):
+    """What a worker makes of a `Placed`: its own messages that have come back, the `n`th and those behind it.
+
+    They are as they were appended: their numbers, which rise from `n` and `seq` on, are not noted in them.
+    """
+
+    n: int
+    seq: int
+    at: int
+    messages: Sequence[Message]
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last one."""
+        return self.seq + len(self.messages) - 1
+
+
+Committed = AnyEntry | Own | Told
+"""What a worker acts on."""
+
 _TO_ITS_WORKER = frozenset({entries.Command, entries.Mark, entries.Seen})
 _TO_SOME = frozenset({Message, Signal, *_TO_ITS_WORKER})
 _NO_STATE = frozenset({GroupMessage, *_TO_SOME})
@@ -69,22 +90,27 @@ def for_workers(batch: Sequence[AnyEntry], slots: Iterable[int], present: Presen
     online = present.online
     run = Placed(0, 0, 0, 0)
     run_slot = -1
+    run_at = next_n = 0
     for entry in batch:
         kind = type(entry)
         slot, seq = entry.slot, entry.seq
         if kind is Message:
-            if slot == run_slot and seq == run.seq + run.count and entry.n == run.n + run.count and entry.at == run.at:
-                run.count += 1
-            elif slot in due:
-                run, run_slot = Placed(entry.n, 1, seq, entry.at), slot
-                due[slot].append(run)
+            n = entry.n
+            if slot != run_slot or n != next_n or entry.at != run_at:
+                run.count = next_n - run.n
+                run, run_slot, run_at = Placed(n, 1, seq, entry.at), slot, entry.at
+                if slot in due:
+                    due[slot].append(run)
+            next_n = n + 1
             to: str = entry.to  # type: ignore[union-attr]  # by kind
             session = online.get(to) or online.get(names.key(to))
             if session is None:
-                _tell_all_others(due, entry, Told(to, entry.body, seq, entry.at))  # type: ignore[union-attr]  # by kind
-            elif session.slot != slot and session.slot in due:
-                due[session.slot].append(Told(to, entry.body, seq, entry.at))  # type: ignore[union-attr]  # by kind
-        elif kind in _TO_ITS_WORKER:
+                _tell_all_others(due, entry, Told(to, entry.body, seq, run_at))  # type: ignore[union-attr]  # by kind
+            elif (to_slot := session.slot) != slot and to_slot in due:
+                due[to_slot].append(Told(to, entry.body, seq, run_at))  # type: ignore[union-attr]  # by kind
+            continue
+        run_slot = -1  # whatever comes in between ends a run, whose numbers rise one by one
+        if kind in _TO_ITS_WORKER:
             due.get(slot, []).append(entry)
         elif kind is Signal:
             due.get(slot, []).append(entry)
@@ -97,6 +123,7 @@ def for_workers(batch: Sequence[AnyEntry], slots: Iterable[int], present: Presen
             everybodys = for_everybody([entry])
             for each in due:
                 due[each] += everybodys
+    run.count = next_n - run.n
     return due
 
 

@@ -105,7 +105,9 @@ class SqliteJournal:
     def commit(self, batch: Sequence[AnyEntry]) -> None:
         """Keep `batch` and what it changes, all or none of it. Raises `JournalBusy` when there is no room."""
         new = rows.to_rows(batch)
-        changing = [entry for entry in batch if type(entry) in changes.CHANGES]
+        changing: list[AnyEntry] = []
+        if not changes.CHANGES.keys().isdisjoint(map(type, batch)):
+            changing = [entry for entry in batch if type(entry) in changes.CHANGES]
         if not new and not changing:
             return
         last = new[-1][0] if new else self._seq

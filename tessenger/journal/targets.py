@@ -68,10 +68,10 @@ class Runs:
         """Go on by rows of the log."""
         as_spelled = self._as_spelled
         for seq, _, kind, _, _, _, _, _, user, target, _, _ in new:  # `rows.COLUMNS`
-            if target is not None:
-                found = as_spelled.get(target)
-                if found is None:
-                    found = as_spelled[target] = self._by_key.setdefault(names.key(target), [])
+            if target in as_spelled:
+                as_spelled[target].append((seq, kind, user))
+            elif target is not None:
+                found = as_spelled[target] = self._by_key.setdefault(names.key(target), [])
                 found.append((seq, kind, user))
 
     def of(self, target: str) -> Sequence[Found]:

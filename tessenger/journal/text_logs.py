@@ -100,6 +100,22 @@ class _File:
         os.close(self._fd)
 
 
+class _Gathered:
+    """Lines to be written. `pieces`: those of each file, encoded; `seq`: the number of the last entry, 0 for none."""
+
+    def __init__(self) -> None:
+        self.pieces: dict[str, list[bytes]] = {}
+        self.redacted: list[int] = []
+        self.seq = 0
+
+    def add(self, batch: Sequence[AnyEntry], lines: Mapping[str, list[str]]) -> None:
+        """Add a batch, which makes these lines."""
+        for name, those in lines.items():
+            self.pieces.setdefault(name, []).append("".join(those).encode())
+        self.redacted += [entry.target_seq for entry in batch if type(entry) is Redacted]
+        self.seq = next((entry.seq for entry in reversed(batch) if entry.seq), self.seq)
+
+
 class TextLogs:
     """All activity logs of one data directory; used by the thread that commits."""
 
@@ -119,6 +135,7 @@ class TextLogs:
         self._journal = journal
         self._files: dict[str, _File] = {}  # in order of use
         self._seq = 0
+        self._gathered = _Gathered()
         self._behind = True
         self._in_file: dict[str, int] = {}
         """While behind: the number of the last line that each file had when it was first needed."""
@@ -144,14 +161,25 @@ class TextLogs:
         while self._behind and not self.failure:
             self._catch_up(_PAGES)
 
-    def write(self, batch: Sequence[AnyEntry]) -> None:
-        """Append the lines of a batch that the journal has. What cannot be written now is written later."""
+    def gather(self, batch: Sequence[AnyEntry]) -> None:
+        """Take a batch that the journal has: the next call of `write` appends its lines.
+
+        They are made here, while the entries are in the processor's caches.
+        """
+        if not self._behind:  # else `write` finds them in the journal
+            self._gathered.add(batch, text_log_lines(batch))
+
+    def write(self, batch: Sequence[AnyEntry] = ()) -> None:
+        """Append what was gathered, and a batch that the journal has. What cannot be written now is written later."""
+        if batch:
+            self.gather(batch)
+        gathered, self._gathered = self._gathered, _Gathered()
         if self._reopening:
             self.reopen()
         if self._behind:
             self._catch_up(_PAGES)
         else:
-            self._behind = not self._append(batch)
+            self._behind = not self._append(gathered)
         while self._large:
             self.rotate(self._large.pop())
 
@@ -201,23 +229,25 @@ class TextLogs:
         """Append what the journal has and the logs lack, `pages` pages of it at most."""
         for _ in range(pages):
             page = self._journal.entries_after(self._seq, _PAGE)
-            if page and not self._append(page):
+            missing = _Gathered()
+            missing.add(page, self._missing(page))
+            if page and not self._append(missing):
                 return
             if len(page) < _PAGE:
                 self._behind = False
                 self._in_file.clear()
                 return
 
-    def _append(self, batch: Sequence[AnyEntry]) -> bool:
-        """Append the lines of `batch` with one write a file; False leaves all files as they were."""
+    def _append(self, gathered: _Gathered) -> bool:
+        """Append lines with one write a file; False leaves all files as they were."""
         appended: dict[str, _File] = {}
         try:
-            for name, lines in self._lines(batch).items():
+            for name, pieces in gathered.pieces.items():
                 self.writing()
                 appended[name] = self._open(name)
-                appended[name].append("".join(lines).encode())
-            for entry in [entry for entry in batch if type(entry) is Redacted]:
-                self._redact(entry.target_seq)  # also one that was read again after a crash: it is the same twice
+                appended[name].append(b"".join(pieces))
+            for seq in gathered.redacted:
+                self._redact(seq)  # also one that was read again after a crash: it is the same twice
         except OSError as error:
             self._fail(error)
             return False
@@ -226,7 +256,7 @@ class TextLogs:
             if self._rotate_at and file.size >= self._rotate_at:
                 self._large.add(name)
         self.failure = ""
-        self._seq = next((entry.seq for entry in reversed(batch) if entry.seq), self._seq)
+        self._seq = gathered.seq or self._seq
         self._journal.note_logged(self._seq, {name: file.size for name, file in appended.items()})
         if len(self._files) > MAX_OPEN:
             for name in list(self._files)[:-MAX_OPEN]:
@@ -244,10 +274,8 @@ class TextLogs:
     def _fail(self, error: OSError) -> None:
         self.failure = f"The activity logs cannot be written at the moment: {error.strerror or error}"
 
-    def _lines(self, batch: Sequence[AnyEntry]) -> dict[str, list[str]]:
-        """Return the lines of `batch` by file; while behind, without those that a file has."""
-        if not self._behind:
-            return text_log_lines(batch)
+    def _missing(self, batch: Sequence[AnyEntry]) -> dict[str, list[str]]:
+        """Return the lines of `batch` by file, without those that a file has."""
         lines: dict[str, list[str]] = {}
         for entry in batch:
             written = text_log_line(entry)

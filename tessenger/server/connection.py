@@ -44,7 +44,7 @@ class ClientConnection:
 
     __slots__ = (
         "_allowance", "_allowance_at", "_bad_lines", "_closing", "_cut_off", "_door", "_full",
-        "_paused", "_reader", "_refusal", "_transport", "_when_written", "address", "at_once", "held", "link",
+        "_held", "_paused", "_reader", "_refusal", "_transport", "_when_written", "address", "at_once", "link",
     )  # fmt: skip
 
     def __init__(self, door: ClientDoor, address: str, refusal: tuple[ErrorCode, str] | None) -> None:
@@ -55,7 +55,7 @@ class ClientConnection:
         self._reader = LineReader(door.limits.line_bytes)
         self.at_once = self._reader.at_once
         self._bad_lines = 0
-        self.held = 0
+        self._held = 0
         self._paused = 0
         self._closing = False
         self._cut_off = False
@@ -107,8 +107,13 @@ class ClientConnection:
         door, link = self._door, self.link
         if door.limits.messages_per_second:
             self._take_allowance(count)
-        self.held = self.held + size if link.waiting else 0
-        if link.full or self.held > MAX_HELD_BYTES or door.log.full:
+        if link.waiting:
+            self._held += size
+            door.intake.holding.add(self)
+        elif self._held:
+            self._held = 0
+            door.intake.holding.discard(self)
+        if link.full or self._held > MAX_HELD_BYTES or door.log.full:
             self.throttle()
 
     def _carry_out_carefully(self, lines: list[Line]) -> bool:

@@ -29,9 +29,6 @@ class Reader(Protocol):
     at_once: int
     """How many bytes of whole lines may be carried out in place of it: 0 in the midst of a line."""
 
-    held: int
-    """Bytes that wait behind a request that is under way."""
-
     def carry_out(self, data: bytes) -> None:
         """Carry out what is complete with this."""
 
@@ -50,38 +47,57 @@ class Intake:
         self._hub = hub
         self._log = log
         self._is_rate_limited = is_rate_limited
-        self._reads: list[tuple[Reader, bytes]] = []
+        self.holding: set[Reader] = set()
+        """Those that hold requests behind one that is under way."""
+        self._readers: list[Reader] = []
+        self._pieces: list[bytes] = []  # of each of them, what was read
         self._bytes = 0
+        self._are_whole = True
 
     def add(self, reader: Reader, data: bytes) -> None:
         """Carry `data` out with the rest of this turn, in the order in which it came."""
-        if not self._reads:
+        if not self._pieces:
             self._loop.call_soon(self.carry_out)
-        self._reads.append((reader, data))
-        self._bytes += len(data)
+        self._readers.append(reader)
+        self._pieces.append(data)
+        size = len(data)
+        if size > reader.at_once:
+            self._are_whole = False
+        self._bytes += size
         if self._bytes > MAX_BYTES:
             self.carry_out()
 
     def carry_out(self) -> None:
         """Carry out what has come so far: before a connection ends, for one thing."""
-        reads, self._reads = self._reads, []
+        readers, self._readers = self._readers, []
+        pieces, self._pieces = self._pieces, []
+        are_whole, self._are_whole = self._are_whole, True
         self._bytes = 0
-        if not reads:
+        if not pieces:
             return
-        pieces = [data for reader, data in reads if len(data) <= reader.at_once]
-        requests = decoded_together(pieces) if len(pieces) == len(reads) > 1 else None
+        requests = decoded_together(pieces) if are_whole and len(pieces) > 1 else None
         self._log.gather()
-        if requests is not None:
-            self._hub.received([reader.link for reader, _ in reads], requests)
-        is_limiting = self._is_rate_limited() or self._log.full
-        for reader, data in reads:
-            link = reader.link
-            try:
-                if requests is None:
-                    reader.carry_out(data)
-                elif is_limiting or reader.held or link.waiting or link.unanswered >= MAX_UNANSWERED:
-                    reader.limit(1, len(data))
-            except Exception:  # noqa: BLE001 the connection notes it; the others' requests are carried out all the same
-                link.fail()
+        if requests is None:
+            for reader, data in zip(readers, pieces, strict=True):
+                _guarded(reader, reader.carry_out, data)
+        else:
+            waits = self._hub.received([reader.link for reader in readers], requests)
+            if waits or self.holding or self._hub.unanswered >= MAX_UNANSWERED or self._is_limiting:
+                for reader, data in zip(readers, pieces, strict=True):
+                    _guarded(reader, reader.limit, 1, len(data))
+                for reader in self.holding.difference(readers):
+                    _guarded(reader, reader.limit, 0, 0)  # perhaps it holds none any more
         self._hub.flush()
         self._log.send()
+
+    @property
+    def _is_limiting(self) -> bool:
+        return self._is_rate_limited() or self._log.full
+
+
+def _guarded(reader: Reader, work: Callable[..., None], *arguments: object) -> None:
+    """Let what fails unexpectedly end its own connection only: the others' requests are carried out all the same."""
+    try:
+        work(*arguments)
+    except Exception:  # noqa: BLE001 the connection notes it
+        reader.link.fail()

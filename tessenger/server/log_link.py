@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import count, islice
+from itertools import islice
 from typing import cast
 
 from tessenger.chat import entries
-from tessenger.chat.entries import AnyEntry, Refused
+from tessenger.chat.entries import AnyEntry, Message, Refused
 from tessenger.chat.ports import Worker
-from tessenger.chat.routing import Fed, Placed, Told
+from tessenger.chat.routing import Committed, Fed, Own, Placed, Told
 from tessenger.server import faults, frames, roles
 
 AGAIN_SECONDS = 0.02
@@ -35,7 +35,7 @@ RESENT = 2_000
 class LogLink(asyncio.Protocol):
     """Appends this worker's entries, and feeds what is committed to `committed`."""
 
-    def __init__(self, worker: Worker, after: int, committed: Callable[[Sequence[AnyEntry | Told]], None]) -> None:
+    def __init__(self, worker: Worker, after: int, committed: Callable[[Sequence[Committed]], None]) -> None:
         """Feed everything behind number `after`. `drained` may be set to hear when clients can be read again.
 
         `full`: so much is on its way that clients should wait.
@@ -142,34 +142,32 @@ class LogLink(asyncio.Protocol):
             self._task = self._loop.create_task(self._connect())
 
     def _feed(self, batch: Sequence[Fed]) -> None:
-        slot = self._worker.slot
         passed = 0
-        committed: list[AnyEntry | Told] = []
+        committed: list[Committed] = []
         for item in batch:
-            if type(item) is Placed:
-                committed += self._placed(item)
-                passed = item.n + item.count - 1
+            kind = type(item)
+            if kind is Placed:
+                committed.append(self._own(item))  # type: ignore[arg-type]  # by type
+                passed = item.n + item.count - 1  # type: ignore[union-attr]  # by type
                 continue
-            if type(item) is not Told and item.slot == slot:  # type: ignore[union-attr]  # by type
+            if kind is not Told and item.slot == self._worker.slot:  # type: ignore[union-attr]  # by type
                 passed = item.n  # type: ignore[union-attr]  # by type
             committed.append(item)  # type: ignore[arg-type]  # by type
-        self._after = next((entry.seq for entry in reversed(committed) if entry.seq), self._after)
+        for last in reversed(committed):
+            seq = last.last_seq if type(last) is Own else last.seq
+            if seq:
+                self._after = seq
+                break
         if self._live:
             self._settle(passed)
         self._committed(committed)
 
-    def _placed(self, placed: Placed) -> list[AnyEntry]:
-        """Take entries that came back from those that are open, and give them their numbers."""
+    def _own(self, placed: Placed) -> Own:
+        """Take messages that came back from what is open."""
         self._forget(placed.n - 1)
-        slot, at = self._worker.slot, placed.at
-        entries_ = [self._open.popleft() for _ in range(placed.count)]
+        messages = [self._open.popleft() for _ in range(placed.count)]
         self._open_n += placed.count
-        for n, seq, entry in zip(count(placed.n), count(placed.seq), entries_):
-            entry.n = n
-            entry.seq = seq
-            entry.at = at
-            entry.slot = slot
-        return entries_
+        return Own(placed.n, placed.seq, placed.at, cast("list[Message]", messages))
 
     def _settle(self, n: int) -> None:
         """Let what has come back, up to `n`, make room for more."""

@@ -86,7 +86,8 @@ class Logger:
         self._waiting: list[tuple[Follower, frames.Append]] = []
         self._waiting_entries = 0
         self._unkept: list[AnyEntry] = []
-        self._unwritten: list[AnyEntry] = []
+        self._unshown: list[AnyEntry] = []  # of what is not written down yet, what the console shows
+        self._is_written_down = True
         self._dead: list[Worker] = []
         self._failure = ""
         self._waits_for = ""
@@ -257,10 +258,13 @@ class Logger:
         released = [entry for entry in batch if type(entry) is Released]
         self._followers.pass_on(batch)
         faults.reach("logger.passed_on")
-        self._unwritten += batch
+        self._text_logs.gather(batch)
+        shown = kinds_shown(self._level)
+        self._unshown += [entry for entry in batch if type(entry) in shown]
+        self._is_written_down = False
         if self._rate < BUSY:
             self._write_down()
-        if self._tidying is None and (self._unwritten or not self._journal.is_settled):
+        if self._tidying is None and not (self._is_written_down and self._journal.is_settled):
             self._tidying = self._loop.call_later(TIDY_SECONDS, self._tidy)
         for entry in released:
             self._control.tell(control.ReleasedWorker(Worker(entry.dead_slot, entry.generation)))
@@ -296,18 +300,16 @@ class Logger:
 
     def _write_down(self) -> None:
         """Write the text logs and the console's lines."""
-        batch, self._unwritten = self._unwritten, []
-        if not batch:
+        if self._is_written_down:
             return
-        self._text_logs.write(batch)
+        self._is_written_down = True
+        unshown, self._unshown = self._unshown, []
+        self._text_logs.write()
         if self._text_logs.failure != self._failure:
             self._failure = self._text_logs.failure
             self._console.print([self._failure or "The activity logs are written again."])
-        if self._level == "off":
-            return
         lines: list[str] = []
-        shown = kinds_shown(self._level)
-        for entry in [entry for entry in batch if type(entry) in shown]:
+        for entry in unshown:
             lines += console_lines(entry, self._level)
             if type(entry) is Command and entry.name == "activeuser":
                 lines += active_user_lines(list(self._ledger.present.online.values()))

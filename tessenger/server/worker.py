@@ -16,12 +16,12 @@ from pathlib import Path
 import uvloop
 
 from tessenger.chat import words
-from tessenger.chat.entries import AnyEntry, GroupCreated, GroupJoined, Refused
+from tessenger.chat.entries import GroupCreated, GroupJoined, Refused
 from tessenger.chat.hub import Hub, Rules
 from tessenger.chat.ports import Worker
 from tessenger.chat.present import Present
 from tessenger.chat.requests import HANDLERS
-from tessenger.chat.routing import Told
+from tessenger.chat.routing import Committed
 from tessenger.config import Config, LimitsSection
 from tessenger.errors import CredentialsError
 from tessenger.journal.reader import SqliteReader
@@ -90,6 +90,7 @@ class ClientDoor:
         """Forget a connection and let the acceptor know."""
         self.connections.discard(connection)
         self.throttled.discard(connection)
+        self.intake.holding.discard(connection)
         self.newcomers.left(connection)
         if self._nobody_left is not None and not self.connections:
             self._nobody_left.set()
@@ -195,8 +196,10 @@ class WorkerProcess:
             task.cancel()
         return not self._stopping.is_set()
 
-    def _committed(self, batch: Sequence[AnyEntry | Told]) -> None:
+    def _committed(self, batch: Sequence[Committed]) -> None:
         self._hub.committed(batch)
+        if _SETTLING.isdisjoint(map(type, batch)):
+            return
         for entry in batch:
             if type(entry) in _SETTLING and entry.slot == self._worker.slot:  # type: ignore[union-attr]  # by kind
                 self._office.settle(entry.claim)  # type: ignore[union-attr]  # by kind

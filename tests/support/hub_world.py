@@ -13,9 +13,10 @@ from itertools import repeat
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from tessenger.chat import routing
-from tessenger.chat.entries import AnyEntry, Released
+from tessenger.chat.entries import AnyEntry, Message, Released
 from tessenger.chat.hub import Hub, Rules
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.link import Link
@@ -33,7 +34,7 @@ from tessenger.chat.ports import (
 )
 from tessenger.chat.present import Present
 from tessenger.chat.requests import HANDLERS
-from tessenger.chat.routing import Fed, Placed, Told
+from tessenger.chat.routing import Committed, Fed, Own, Placed, Told
 from tessenger.state.memory import MemoryState, StateLimits
 from tessenger.wire.framing import LineReader, TooLong
 from tessenger.wire.messages import (
@@ -195,7 +196,7 @@ class WorldWorker:
         self.id = worker
         self.outbox: list[AnyEntry] = []
         self.appended = 0
-        self.inbox: deque[list[AnyEntry | Told]] = deque()
+        self.inbox: deque[list[Committed]] = deque()
         self.office = WorldOffice(world, worker)
         self.clients: list[WorldClient] = []
         self.hub = Hub(
@@ -429,15 +430,15 @@ def copies(batch: Iterable[AnyEntry]) -> list[AnyEntry]:
     return copied
 
 
-def taken(fed: Sequence[Fed], ordered: Sequence[AnyEntry]) -> list[AnyEntry | Told]:
-    """Return what a worker makes of what it is fed: its own messages stand where they were placed."""
-    came: list[AnyEntry | Told] = []
+def taken(fed: Sequence[Fed], ordered: Sequence[AnyEntry]) -> list[Committed]:
+    """Return what a worker makes of what it is fed: its own messages, as appended, stand where they were placed."""
+    came: list[Committed] = []
     for item in fed:
         if isinstance(item, Placed):
             first = next(place for place, entry in enumerate(ordered) if entry.seq == item.seq)
-            own = copies(ordered[first : first + item.count])
-            assert [entry.n for entry in own] == list(range(item.n, item.n + item.count))
-            came += own
+            own = [entry for entry in ordered[first : first + item.count] if isinstance(entry, Message)]
+            assert [(entry.n, entry.seq) for entry in own] == [(item.n + i, item.seq + i) for i in range(item.count)]
+            came.append(Own(item.n, item.seq, item.at, [replace(entry, seq=0, at=0, slot=0, n=0) for entry in own]))
         elif isinstance(item, Told):
             came.append(item)
         else:

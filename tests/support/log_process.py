@@ -7,14 +7,17 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from tessenger.chat import entries, routing
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.ports import Log, Worker
-from tessenger.chat.routing import Told
+from tessenger.chat.routing import Committed, Own, Told
 from tessenger.config import Config, ConsoleSection, ServerSection
 from tessenger.journal.store import SqliteJournal
 from tessenger.server import control, logger, roles
@@ -35,11 +38,14 @@ class End:
         self.log: Log
         self._came = asyncio.Event()
 
-    def committed(self, batch: Sequence[AnyEntry | Told]) -> None:
-        """Take what is committed."""
+    def committed(self, batch: Sequence[Committed]) -> None:
+        """Take what is committed; own messages with the numbers that they got."""
         for item in batch:
             if isinstance(item, Told):
                 self.told.append(item)
+            elif isinstance(item, Own):
+                for n, seq, message in zip(count(item.n), count(item.seq), item.messages, strict=False):
+                    self.got.append(replace(message, n=n, seq=seq, at=item.at, slot=self.worker.slot))
             else:
                 self.got.append(item)
         self._came.set()

@@ -29,6 +29,8 @@ class Turn:
         self.later: list[object] = []
         self.full = False
         self.is_rate_limited = False
+        self.unanswered = 0
+        self.waits = False
         loop, hub, log = cast(asyncio.AbstractEventLoop, self), cast(Hub, self), cast(LogLink, self)
         self.intake = Intake(loop, hub, log, lambda: self.is_rate_limited)
 
@@ -36,10 +38,11 @@ class Turn:
         """Keep it for the next turn."""
         self.later.append(call)
 
-    def received(self, links: Iterable[Link], requests: Sequence[AnyRequest | BadLine]) -> None:
+    def received(self, links: Iterable[Link], requests: Sequence[AnyRequest | BadLine]) -> bool:
         """Note it."""
         for link, request in zip(links, requests, strict=True):
             self.noted.append((link.ip, request))
+        return self.waits
 
     def flush(self) -> None:
         """Note it."""
@@ -65,7 +68,6 @@ class Client:
         self.carrier = Failing()
         self.link = Link(name, self.carrier)
         self.at_once = LIMIT
-        self.held = 0
         self.limited: list[tuple[int, int]] = []
         self.is_broken = False
         self._turn = turn
@@ -175,30 +177,46 @@ def _rate(turn: Turn, client: Client) -> None:
 
 
 def _unanswered(turn: Turn, client: Client) -> None:
-    client.link.unanswered = MAX_UNANSWERED
+    turn.unanswered = MAX_UNANSWERED
 
 
 def _waiting(turn: Turn, client: Client) -> None:
-    client.link.waiting.append(Ping(1))
+    turn.waits = True
 
 
-def _held(turn: Turn, client: Client) -> None:
-    client.held = 1
+def _holding(turn: Turn, client: Client) -> None:
+    turn.intake.holding.add(client)
+
+
+def _nothing(turn: Turn, client: Client) -> None:
+    turn.unanswered = MAX_UNANSWERED - 1
 
 
 @pytest.mark.parametrize(
-    ("reason", "both"), [(_full_log, True), (_rate, True), (_unanswered, False), (_waiting, False), (_held, False)]
+    ("reason", "are_asked"),
+    [(_full_log, True), (_rate, True), (_unanswered, True), (_waiting, True), (_holding, True), (_nothing, False)],
 )
-def test_limits_are_asked_where_one_may_be_reached(reason: Callable[[Turn, Client], None], both: bool) -> None:
-    """Of those whom it may be: what they sent counts."""
+def test_limits_are_asked_where_one_may_be_reached(reason: Callable[[Turn, Client], None], are_asked: bool) -> None:
+    """What each of them sent counts."""
     turn = Turn()
     client, other = Client(turn, "one"), Client(turn, "other")
     reason(turn, client)
     turn.intake.add(client, ping(1))
     turn.intake.add(other, ping(22))
     turn.intake.carry_out()
-    assert client.limited == [(1, len(ping(1)))]
-    assert other.limited == ([(1, len(ping(22)))] if both else [])
+    assert client.limited == ([(1, len(ping(1)))] if are_asked else [])
+    assert other.limited == ([(1, len(ping(22)))] if are_asked else [])
+
+
+def test_one_who_sends_no_more_is_asked_whether_it_still_holds_requests() -> None:
+    """Nothing of it is counted; as long as it holds some, everybody is asked."""
+    turn = Turn()
+    client, other, third = (Client(turn, name) for name in ("one", "other", "third"))
+    turn.intake.holding.add(client)
+    turn.intake.add(other, ping(1))
+    turn.intake.add(third, ping(1))
+    turn.intake.carry_out()
+    assert client.limited == [(0, 0)]
 
 
 @pytest.mark.parametrize("data", [ping(1), b"hello\n"])
