@@ -95,7 +95,12 @@ def all_names(re: int, present: Present, reader: str) -> bytes:
 
 def sent(re: int, seq: int, at: int) -> bytes:
     """The message is in the journal. Put together by hand, for this is on the hot path."""
-    return b'{"type":"sent","re":%d,"seq":%d,"at":%d}\n' % (re, seq, at)
+    return sent_at(at) % (re, seq)
+
+
+def sent_at(at: int) -> bytes:
+    """Return that line for any message of this time, to be completed with `% (re, seq)`: many have the same."""
+    return b'{"type":"sent","re":%%d,"seq":%%d,"at":%d}\n' % at
 
 
 def answer_to(re: int, entry: AnyEntry, present: Present) -> bytes:

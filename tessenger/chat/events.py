@@ -7,13 +7,17 @@ fields alone and makes its body again with the same functions, so that one place
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Literal
 
 import msgspec
 
 _encode = msgspec.json.Encoder().encode
+
+quoted: Callable[[str], bytes] = _encode
+"""Return a text as it stands in a body. It has two bytes more than the text characters exactly where all of these are
+ASCII, and none is a quotation mark, a backslash or a control character but DEL."""
 
 SignalType = Literal["offer", "accepted", "rejected", "cancelled"]
 
@@ -34,7 +38,12 @@ def _said_by(user: str) -> bytes:
 
 def message_body(user: str, text: str) -> bytes:
     """Return the body of `user`'s private message."""
-    return _said_by(user) + _encode(text) + b"}"
+    return quoted_message_body(user, quoted(text))
+
+
+def quoted_message_body(user: str, text: bytes) -> bytes:
+    """Return the body of `user`'s private message with a text that is `quoted`."""
+    return _said_by(user) + text + b"}"
 
 
 def group_body(group: str, user: str, text: str) -> bytes:
@@ -49,7 +58,12 @@ def signal_body(user: str, fields: Mapping[str, str | int]) -> bytes:
 
 def message_event(seq: int, at: int, body: bytes) -> bytes:
     """Return the line that brings a private message to its recipient."""
-    return b'{"type":"message","seq":%d,"at":%d,%b\n' % (seq, at, body)
+    return message_event_at(at) % (seq, body)
+
+
+def message_event_at(at: int) -> bytes:
+    """Return that line for any message of this time, to be completed with `% (seq, body)`: many have the same."""
+    return b'{"type":"message","seq":%%d,"at":%d,%%b\n' % at
 
 
 def group_event(seq: int, at: int, body: bytes) -> bytes:

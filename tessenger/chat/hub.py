@@ -184,14 +184,17 @@ class Hub:
         """Act on what is committed, in its order."""
         delivery, present = self.delivery, self.present
         links, say = delivery.links, delivery.say
-        seq = present.seq
+        seq, at, event = present.seq, -1, b""
         for item in batch:
             kind = type(item)
             if kind is Told or kind is entries.Message:
                 seq = item.seq
                 recipient = links.get(item.to)  # type: ignore[union-attr]  # by kind
                 if recipient is not None:
-                    say(recipient, events.message_event(seq, item.at, item.body))  # type: ignore[union-attr]
+                    if item.at != at:
+                        at = item.at
+                        event = events.message_event_at(at)
+                    say(recipient, event % (seq, item.body))  # type: ignore[union-attr]  # by kind
                 if kind is Told:
                     continue
             present.seq = seq
@@ -209,10 +212,11 @@ class Hub:
         links, say, acknowledge = delivery.links, delivery.say, delivery.acknowledge
         may_wait = len(own.messages) >= FEW
         at = own.at
+        event, sent = events.message_event_at(at), answers.sent_at(at)
         for n, seq, message in zip(count(own.n), count(own.seq), own.messages):
             recipient = links.get(message.to)
             if recipient is not None:
-                say(recipient, events.message_event(seq, at, message.body))
+                say(recipient, event % (seq, message.body))
             link, re, then = pending.pop(n, _NOBODY)
             if link is None:
                 continue
@@ -222,9 +226,9 @@ class Hub:
                 message.n, message.seq, message.at, message.slot = n, seq, at, self.worker.slot
                 then(message)
             elif may_wait:
-                acknowledge(link, answers.sent(re, seq, at), at)
+                acknowledge(link, sent % (re, seq), at)
             else:
-                say(link, answers.sent(re, seq, at))
+                say(link, sent % (re, seq))
         self.present.seq = own.last_seq
 
     def _came(self, entry: AnyEntry) -> None:

@@ -46,8 +46,10 @@ def _someone_else(hub: Hub, link: Link, to: str, to_self: str) -> Session | Refu
 def msgto(hub: Hub, link: Link, request: messages.MsgTo) -> Refusal | None:
     """A private message to someone who is present."""
     text = request.text
-    if not text.isprintable():
+    quoted = events.quoted(text)
+    if len(quoted) != len(text) + 2 or "\x7f" in text:  # some character may have to be made harmless
         text = clean(text)
+        quoted = events.quoted(text)
     if not text or text.isspace() or len(text) * 4 > hub.rules.text_bytes:  # UTF-8 has four bytes for one at most
         problem = _text_problem(hub, text)
         if problem is not None:
@@ -62,7 +64,8 @@ def msgto(hub: Hub, link: Link, request: messages.MsgTo) -> Refusal | None:
             return _message_for_later(hub, link, request, text)
         target = found
     re = request.id
-    entry = entries.Message(link.session, link.number, re, user, target.user, text, events.message_body(user, text))
+    body = events.quoted_message_body(user, quoted)
+    entry = entries.Message(link.session, link.number, re, user, target.user, text, body)
     hub.append(link, re, entry, people.with_note(hub, link, re, target) if target.away else None)
     return None
 

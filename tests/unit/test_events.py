@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tessenger.chat import events
 from tessenger.wire import messages
+from tessenger.wire.text import clean
 
 decode = msgspec.json.Decoder(messages.AnyAnswer).decode
 AT = 1_699_649_830_000
@@ -52,3 +53,11 @@ def test_signals(command: str, fields: dict[str, str | int], expected: messages.
     """Each command about a file becomes the event that the other client expects."""
     body = events.signal_body("aaa", fields)
     assert decode(events.signal_event(events.SIGNAL_TYPES[command], 1, AT, body)) == expected
+
+
+@given(texts | st.text(st.characters(max_codepoint=0x7F)))
+def test_a_text_that_is_as_long_when_quoted_needs_no_cleaning(text: str) -> None:
+    """Which is what the rules of messages ask first; only DEL has to be asked for apart."""
+    if len(events.quoted(text)) == len(text) + 2 and "\x7f" not in text:
+        assert clean(text) == text
+        assert text.isprintable()
