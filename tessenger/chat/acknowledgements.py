@@ -22,8 +22,12 @@ class Acknowledgements:
     """Those of one worker that wait, by connection."""
 
     def __init__(self) -> None:
-        """None waits. `held`: those that do, in order; `Delivery` adds to them, without a call for each."""
+        """None waits. `held`: those that do, in order; `Delivery` adds to them, without a call for each.
+
+        `hurried_until`: until then (log's time, ms) some client gets each one at once.
+        """
         self.held: dict[Link, list[bytes]] = {}
+        self.hurried_until = 0
         self._earlier: dict[Link, int] = {}  # what was held at the last tick already, and how many it had then
 
     def take(self, link: Link) -> list[bytes]:
@@ -40,5 +44,5 @@ class Acknowledgements:
         self._earlier = {link: len(lines) for link, lines in held.items() if link not in earlier}
         for link, count in earlier.items():
             if len(held[link]) == count and not link.unanswered:
-                link.hurried_until = now + HURRIED_MS
+                link.hurried_until = self.hurried_until = now + HURRIED_MS
         return list(earlier)

@@ -62,6 +62,11 @@ class Delivery:
         else:
             held[link] = [line]
 
+    @property
+    def is_hurried(self) -> bool:
+        """Whether some client has to be acknowledged at once."""
+        return self._at < self._acknowledgements.hurried_until
+
     def hurry(self, link: Link) -> None:
         """Let acknowledgements that wait for a connection leave with the next flush."""
         lines = self._acknowledgements.take(link)

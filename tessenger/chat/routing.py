@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from tessenger.chat import entries
+from tessenger.chat.acknowledgements import FEW
 from tessenger.chat.entries import AnyEntry, GroupMessage, Message, Signal
 from tessenger.chat.present import Present
 from tessenger.wire import names
@@ -67,6 +68,12 @@ _TO_ITS_WORKER = frozenset({entries.Command, entries.Mark, entries.Seen})
 _TO_SOME = frozenset({Message, Signal, *_TO_ITS_WORKER})
 _NO_STATE = frozenset({GroupMessage, *_TO_SOME})
 """Kinds that one who only follows the present state does not need."""
+
+
+def may_wait(fed: Sequence[Fed]) -> bool:
+    """Tell whether a worker is fed nothing but places, of so many messages that acknowledgements wait for company."""
+    places = [item for item in fed if type(item) is Placed]
+    return len(places) == len(fed) and sum(place.count for place in places) >= FEW
 
 
 def for_state(batch: Sequence[AnyEntry]) -> list[AnyEntry]:

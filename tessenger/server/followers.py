@@ -25,6 +25,14 @@ PIECE = 250
 """Entries in one frame of what was missed: with the longest messages about 12 MB."""
 
 
+HELD_SECONDS = 0.005
+"""How long a loaded logger keeps places from a worker that is fed nothing else (see `routing.may_wait`).
+
+A worker that is woken for them reads its clients while others still deliver what these will answer: a few messages at a
+time, and each turn of a process costs as much as ten of them.
+"""
+
+
 class Follower(asyncio.Protocol):
     """One connection to the logger."""
 
@@ -41,6 +49,9 @@ class Follower(asyncio.Protocol):
         self.fed = False
         self.live = False
         self.sent_seq = 0
+        self.is_urgent = False
+        self.held: list[routing.Fed] = []
+        """Places that wait."""
 
     @property
     def worker(self) -> Worker:
@@ -62,6 +73,7 @@ class Follower(asyncio.Protocol):
                 self.greeted = True
                 self._followers.greet(self)
             elif self.live:
+                self.is_urgent = frame.is_urgent
                 self._followers.appended(self, frame)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -106,6 +118,7 @@ class Followers:
         self._returned = returned
         self._left = left
         self._paused = False
+        self._releasing: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self, path: str) -> asyncio.AbstractServer:
@@ -152,10 +165,13 @@ class Followers:
 
     def all_follow(self, count: int) -> bool:
         """Tell whether so many live followers are fed, and have taken everything: none will have to catch up."""
-        return sum(f.live and not f.transport.get_write_buffer_size() for f in self.all) >= count
+        return sum(f.live and not f.held and not f.transport.get_write_buffer_size() for f in self.all) >= count
 
-    def pass_on(self, batch: list[AnyEntry]) -> None:
-        """Feed a committed batch to everyone who is caught up, as far as it concerns them."""
+    def pass_on(self, batch: list[AnyEntry], *, is_loaded: bool = False) -> None:
+        """Feed a committed batch to everyone who is caught up, as far as it concerns them.
+
+        Where much comes (`is_loaded`), what nobody waits for may be held back for `HELD_SECONDS`.
+        """
         last = next((entry.seq for entry in reversed(batch) if entry.seq), 0)
         live = [follower for follower in self.all if follower.live]
         due = routing.for_workers(batch, [f.slot for f in live if f.slot], self._ledger.present)
@@ -166,10 +182,26 @@ class Followers:
         for follower in live:
             follower.sent_seq = last or follower.sent_seq
             fed: Sequence[routing.Fed] = due[follower.slot] if follower.slot else for_state
-            if fed:
-                if fed is not encoded[0]:  # all may be fed the same
-                    encoded = fed, frames.encode(frames.Feed(fed))
-                self._send(follower, encoded[1])
+            if not fed:
+                continue
+            if is_loaded and follower.slot and not follower.is_urgent and routing.may_wait(fed):
+                follower.held += fed
+                if self._releasing is None:
+                    self._releasing = asyncio.get_running_loop().call_later(HELD_SECONDS, self._release)
+                continue
+            if follower.held:
+                fed, follower.held = [*follower.held, *fed], []
+            if fed is not encoded[0]:  # all may be fed the same
+                encoded = fed, frames.encode(frames.Feed(fed))
+            self._send(follower, encoded[1])
+
+    def _release(self) -> None:
+        """Send what was held back."""
+        self._releasing = None
+        for follower in self.all:
+            if follower.held and follower.live:
+                held, follower.held = follower.held, []
+                self._send(follower, frames.encode(frames.Feed(held)))
 
     def _send(self, follower: Follower, data: bytes) -> None:
         """Send a frame, unless the follower has too much to read already: then it must catch up."""
@@ -197,6 +229,7 @@ class Followers:
 
     def close(self) -> None:
         """Send what waits and hang up."""
+        self._release()
         for task in self._tasks:
             task.cancel()
         for follower in self.all:

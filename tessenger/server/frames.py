@@ -29,10 +29,14 @@ class Follow(Struct, array_like=True, tag="follow", frozen=True):
 
 
 class Append(Struct, array_like=True, tag="append", frozen=True):
-    """Order these entries; the first is this worker's `first_n`th."""
+    """Order these entries; the first is this worker's `first_n`th.
+
+    `is_urgent`: some client waits for its acknowledgement.
+    """
 
     first_n: int
     batch: list[AnyEntry]
+    is_urgent: bool = False
 
 
 class Following(Struct, array_like=True, tag="following", frozen=True):

@@ -38,9 +38,11 @@ class LogLink(asyncio.Protocol):
     def __init__(self, worker: Worker, after: int, committed: Callable[[Sequence[Committed]], None]) -> None:
         """Feed everything behind number `after`. `drained` may be set to hear when clients can be read again.
 
+        `is_urgent` may be set to tell whether some client waits for its acknowledgement.
         `full`: so much is on its way that clients should wait.
         """
         self.drained: Callable[[], None] = lambda: None
+        self.is_urgent: Callable[[], bool] = lambda: False
         self.full = False
         self._worker = worker
         self._after = after
@@ -87,7 +89,7 @@ class LogLink(asyncio.Protocol):
         batch = list(islice(reversed(self._open), unsent))
         batch.reverse()
         first, self._sent_n = self._sent_n + 1, self._n
-        self._write(frames.Append(first, batch))
+        self._write(frames.Append(first, batch, self.is_urgent()))
 
     async def settled(self) -> None:
         """Wait until everything that was appended has come back."""

@@ -256,7 +256,7 @@ class Logger:
         if self._journal.is_settled:
             self._goes_on()
         released = [entry for entry in batch if type(entry) is Released]
-        self._followers.pass_on(batch)
+        self._followers.pass_on(batch, is_loaded=self._rate > LOADED)
         faults.reach("logger.passed_on")
         self._text_logs.gather(batch)
         shown = kinds_shown(self._level)

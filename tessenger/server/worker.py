@@ -177,6 +177,7 @@ class WorkerProcess:
         self._door = door
         delivery = self._hub.delivery
         delivery.wake = lambda: door.loop.call_later(ACKNOWLEDGE_SECONDS, delivery.tick)
+        self._log.is_urgent = lambda: delivery.is_hurried
         pipe_end = roles.ControlPipe(pipe, self._heard, self._orphan)
         if await self._unless_stopped(self._log.connect()):
             door.open(self._worker.slot)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tessenger.chat.acknowledgements import FEW
+from tessenger.chat.acknowledgements import FEW, HURRIED_MS
 from tessenger.wire import messages
 from tessenger.wire.messages import AnyAnswer, Logout, MsgTo, Sent
 from tests.support.hub_world import World, WorldClient
@@ -49,6 +49,20 @@ def test_they_come_with_the_second_tick(world: World, clients: list[WorldClient]
         (sent,) = client.rest()
         assert isinstance(sent, Sent)
         assert sent.re == client.last_id
+
+
+def test_a_client_that_is_silent_hurries_its_worker(world: World, clients: list[WorldClient]) -> None:
+    """From then on, until the log's time has moved on: the logger is told not to keep anything back."""
+    delivery = world.workers[1].hub.delivery
+    assert not delivery.is_hurried
+    delivery.tick()
+    delivery.tick()
+    assert delivery.is_hurried
+    world.now += HURRIED_MS
+    for client in clients[:-1]:
+        client.send(MsgTo(client.new_id(), USERS[-1], "hello"))
+    world.settle()
+    assert not delivery.is_hurried
 
 
 def _log_out(world: World, client: WorldClient) -> None:
