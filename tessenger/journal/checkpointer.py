@@ -3,7 +3,8 @@
 A checkpoint copies committed pages from the write-ahead file into the journal and syncs both, which takes 10 ms and
 more. A passive one holds up neither the logger nor a reader, but for the processor that it takes; and what is copied
 seldom is copied once, however often it changed. So each second the write-ahead file is only synced, that a power cut
-takes no more than that, and copied when there is much in it, or after some time.
+takes no more than that, and copied when there is much in it, or after some time. It is not left to become more: what
+shares the processor with the thread waits for as long as the copying takes.
 
 When a checkpoint got everything and nobody reads, the next commit begins the write-ahead file anew; under unbroken load
 that does not happen. So when half of what the file may have is reached, the thread copies until little is left, and the
@@ -22,6 +23,9 @@ from tessenger.journal import schema
 
 INTERVAL = 1.0
 """Seconds between two syncs."""
+
+LOOKS = 8
+"""How often in that time it looks whether there is much to copy."""
 
 TURNS = 10
 """Syncs to one checkpoint, at most."""
@@ -72,16 +76,17 @@ class Checkpointer:
     def _run(self) -> None:
         db = sqlite3.connect(self._path, timeout=schema.BUSY_SECONDS, isolation_level=None)
         (page,) = db.execute("PRAGMA page_size").fetchone()
-        turns = copied = 0
+        looks = copied = 0
         try:
-            while not self._stopping.wait(self._interval):
-                turns += 1
+            while not self._stopping.wait(self._interval / LOOKS):
+                looks += 1
                 written = self._written()
                 try:
-                    if turns < TURNS and written - copied < self._much:
-                        self._sync()
+                    if looks < TURNS * LOOKS and written - copied < self._much:
+                        if looks % LOOKS == 0:
+                            self._sync()
                         continue
-                    turns, copied = 0, written
+                    looks, copied = 0, written
                     busy, pages, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                     if not busy and pages * page > self._enough:
                         db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # what came meanwhile: much less

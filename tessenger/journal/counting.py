@@ -28,6 +28,8 @@ class Counting:
         """Begin where `counters` began. `may_find_runs`: another process may have been in the middle of its steps."""
         self.upto = counters.seq
         """Up to which entry all of it is in the tables, or taken."""
+        self.span = 0
+        """Of how many entries that is which was taken last."""
         self._counters = counters
         self._runs = Runs()
         self._counted = counters.seq
@@ -70,6 +72,7 @@ class Counting:
         self._taken += self._runs.take()
         apart, self._end = self._counters.take(seq)
         self._taken += apart
+        self.span = seq - self.upto
         self.upto = seq
 
     def write(self, db: sqlite3.Connection, most: int | None) -> bool:

@@ -45,9 +45,9 @@ everybody who sent or got anything, however much that was.
 COUNT_BATCHES = 16
 """Batches between two of them, at least: where thousands come each second, each writing has more at a time."""
 
-COUNT_STEP = 4
+COUNT_STEP = 2
 """Rows of them that one transaction writes besides its own, at least: each takes about 50 µs. A large transaction
-writes more, so that all are there in half the time until there are new ones."""
+writes more, so that all are there when there are new ones."""
 
 SMALL = 128
 """Entries of a batch that goes to the tail, at most, where they fit one chunk: for more the tables cost hardly more."""
@@ -276,18 +276,16 @@ class SqliteJournal:
         parts = self._tail.parts + new
         count = sum(part.length for part in parts)
         counting = self._counting
-        most: int | None = max(COUNT_STEP, 2 * counting.taken * count // COUNT_EVERY)
-        if self._seq - counting.upto >= max(COUNT_EVERY, COUNT_BATCHES * count):
-            if counting.is_writing:
-                most = None  # the steps were too small
-            else:
-                counting.take(self._seq)
+        every = max(COUNT_EVERY, counting.span // 2)  # after a rush it becomes less by and by
+        most = max(COUNT_STEP, counting.taken * count // every + 1)
+        if not counting.is_writing and self._seq - counting.upto >= max(every, COUNT_BATCHES * count):
+            counting.take(self._seq)
         new_chunks = chunks.joined(parts)
         self.wal.written += sum(len(packed) for _, packed in new_chunks) + PAGE
         if not counting.is_writing and not self._count_now and not changing and len(new_chunks) == 1:
             db.execute(chunks.INSERT, new_chunks[0])  # a few messages: a statement is a transaction of its own
             return
-        self.wal.written += PAGE * (len(changing) + (most if counting.is_writing and most else 0))
+        self.wal.written += PAGE * (len(changing) + (most if counting.is_writing else 0))
         db.execute("BEGIN IMMEDIATE")
         db.executemany(chunks.INSERT, new_chunks)
         if self._count_now:

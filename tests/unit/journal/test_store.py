@@ -168,6 +168,7 @@ def test_notes_of_the_text_logs_are_kept_with_a_later_commit(
     """What was noted is on the disk after as many entries as are counted at a time, or at once where that is asked."""
     monkeypatch.setattr(store, "COUNT_EVERY", 3)
     monkeypatch.setattr(store, "COUNT_BATCHES", 0)
+    monkeypatch.setattr(store, "COUNT_STEP", 100)
     journal = open_journal()
     history = History()
     journal.commit(messages(history, 3))
@@ -453,3 +454,31 @@ def test_many_repeats_look_through_the_log_once(
     reader.close()
     asked = sum(200 * part for part in range(1, 5))
     assert len(read) < asked + 50  # one for each answer, and the log once
+
+
+def test_what_is_counted_after_a_rush_comes_into_the_tables_by_and_by(
+    open_journal: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few rows with each commit, however much it was; then as often as before the rush, not at once but soon."""
+    monkeypatch.setattr(store, "COUNT_EVERY", 8)
+    monkeypatch.setattr(store, "SMALL", 0)  # every commit is a transaction
+    journal = open_journal()
+    history = History()
+    journal.commit(messages(history, 640))  # a large transaction: counted when it is time for the next one
+    taken: list[int] = []
+    with closing(sqlite3.connect(journal.path)) as db:
+        before = counted(db)
+        for _ in range(1_000):
+            journal.commit(messages(history, 1))
+            if counted(db) != before:
+                taken.append(counted(db) - before)
+                before = counted(db)
+    assert taken[0] >= 640
+    assert taken == sorted(taken, reverse=True)
+    assert taken[-1] == taken[-2] == store.COUNT_BATCHES * len(messages(history, 1))
+
+
+def counted(db: sqlite3.Connection) -> int:
+    """Return up to which entry the tables have what is counted."""
+    (seq,) = db.execute("SELECT counted_seq FROM meta").fetchone()
+    return int(seq)
