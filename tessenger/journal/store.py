@@ -38,8 +38,8 @@ BLOCK = 1_000_000
 COUNT_EVERY = 4_000
 """Entries between two writings of the counters and of `targets`, about.
 
-That is what a reader looks through one by one, at most, and in a few milliseconds. Each writing has a page for nearly
-everybody who sent or got anything, however much that was.
+About twice that is what a reader looks through one by one, at most, in a few milliseconds; after a rush it is more for
+a while, by halves. Each writing has a page for nearly everybody who sent or got anything, however much that was.
 """
 
 COUNT_BATCHES = 16
