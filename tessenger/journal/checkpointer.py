@@ -25,7 +25,10 @@ INTERVAL = 1.0
 """Seconds between two syncs."""
 
 LOOKS = 8
-"""How often in that time it looks whether there is much to copy."""
+"""How often in that time it looks whether there is much to copy, where that takes long."""
+
+LONG = 1_048_576
+"""Bytes that take some milliseconds. Less is not copied more often, for the store cannot shorten the file meanwhile."""
 
 TURNS = 10
 """Syncs to one checkpoint, at most."""
@@ -76,14 +79,15 @@ class Checkpointer:
     def _run(self) -> None:
         db = sqlite3.connect(self._path, timeout=schema.BUSY_SECONDS, isolation_level=None)
         (page,) = db.execute("PRAGMA page_size").fetchone()
+        often = LOOKS if self._much >= LONG else 1
         looks = copied = 0
         try:
-            while not self._stopping.wait(self._interval / LOOKS):
+            while not self._stopping.wait(self._interval / often):
                 looks += 1
                 written = self._written()
                 try:
-                    if looks < TURNS * LOOKS and written - copied < self._much:
-                        if looks % LOOKS == 0:
+                    if looks < TURNS * often and written - copied < self._much:
+                        if looks % often == 0:
                             self._sync()
                         continue
                     looks, copied = 0, written
