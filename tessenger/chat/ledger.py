@@ -76,6 +76,7 @@ class Ledger:
         ordered: list[AnyEntry] = []
         for n, entry in enumerate(batch, first_n):
             kind = type(entry)
+            # Most are messages that hold: `judge_issued` without a call; whatever else there is, the judges say.
             session = sessions.get(entry.session) if kind is Message else None  # type: ignore[union-attr]  # by kind
             if session is not None and session.highest < entry.request and session.number == entry.number:  # type: ignore[union-attr]  # by kind
                 session.highest = entry.request  # type: ignore[union-attr]  # by kind
@@ -89,7 +90,7 @@ class Ledger:
             entry.n = n
             entry.at = at
             ordered.append(entry)
-            if kind is Message or kind in _UNCHANGING:
+            if kind in _UNCHANGING:
                 seq += 1
                 entry.seq = seq
             elif kind not in entries.UNJOURNALED:
