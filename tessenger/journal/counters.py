@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Self
 
@@ -108,24 +108,27 @@ class Counters:
             if kind in issued:
                 highest[session] = request
 
-    def take(self, seq: int) -> tuple[list[Statement], list[Statement]]:
+    def take(self, seq: int) -> tuple[int, Iterator[Statement], list[Statement]]:
         """Return what keeps the counters as of `seq`, the last entry counted, and begin anew behind it.
 
-        The first statements may be executed one by one, some earlier than others; the last ones belong together.
+        First how many statements, and which, that may be executed one by one, some earlier than others; then those that
+        belong together.
         """
-        apart: list[Statement] = [
-            (_KEEP_REQUEST, (session, request, self.seq, seq)) for session, request in self._highest.items()
-        ]
-        if self._takings % _PRUNE_EVERY == 0:
-            apart += [
-                (_PRUNE_REQUESTS, (session, request - REPEATABLE))
-                for session, request in self._highest.items()
-                if request > REPEATABLE
-            ]
+        highest, self._highest = self._highest, {}
+        is_pruning = self._takings % _PRUNE_EVERY == 0
+        count = len(highest) * (2 if is_pruning else 1)
         together: list[Statement] = [("DELETE FROM slots", ())]
         together += [("INSERT INTO slots VALUES (?, ?, ?)", (slot, *known)) for slot, known in self.slots().items()]
         together.append(("UPDATE meta SET counted_seq = ?", (seq,)))
+        apart = _kept(highest, self.seq, seq, is_pruning=is_pruning)
         self.seq = seq
-        self._highest.clear()
         self._takings += 1
-        return apart, together
+        return count, apart, together
+
+
+def _kept(highest: Mapping[int, int], after: int, upto: int, *, is_pruning: bool) -> Iterator[Statement]:
+    """Yield the statements that keep how far sessions came between two entries, made as they are needed."""
+    for session, request in highest.items():
+        yield _KEEP_REQUEST, (session, request, after, upto)
+        if is_pruning:
+            yield _PRUNE_REQUESTS, (session, request - REPEATABLE)

@@ -1,8 +1,8 @@
 """What is only counted at first, and comes into its tables a few rows at a time: counters and targets. For the logger.
 
-There are many rows for each thousand messages, at places all over the file. Written at once they would stall the logger
-for two milliseconds, twice a second at 2,000 messages a second, and all messages that come meanwhile. So what has been
-counted up to one entry is *taken*, and written in steps, each with a transaction that there is anyhow. The last step
+There are many rows for each thousand messages. Made and written at once, and what they were made of let go, they would
+stall the logger for some milliseconds, and all messages that come meanwhile. So what has been counted up to one entry
+is *taken*, and made and written in steps, each with a transaction that there is anyhow. The last step
 moves `meta.counted_seq` there. Until then nobody relies on the rows: readers take no run behind that number, and what
 rows of `requests` say is true, whichever of them are there. A logger that dies meanwhile counts anew from that
 number; where it finds runs that are left behind it, it writes its own in their place.
@@ -11,14 +11,15 @@ number; where it finds runs that are left behind it, it writes its own in their 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Self
 
 from tessenger.chat.entries import AnyEntry
 from tessenger.journal import targets
 from tessenger.journal.counters import Counters, Statement, uncounted
 from tessenger.journal.rows import Row
-from tessenger.journal.targets import Run, Runs
+from tessenger.journal.targets import Runs
 
 
 class Counting:
@@ -34,9 +35,12 @@ class Counting:
         self._runs = Runs()
         self._counted = counters.seq
         self._may_find_runs = may_find_runs
-        self._taken: list[Statement | Run] = []
+        self.taken = 0
+        """How many rows were taken, those included that the tables have already."""
+        self._left: Iterator[Statement] = iter(())  # of what was taken
+        self._step: list[Statement] = []  # what came from there, and is not committed yet
         self._end: list[Statement] = []
-        self._done = self._doing = 0
+        self._done = 0
 
     @classmethod
     def read(cls, db: sqlite3.Connection, behind: Sequence[Row]) -> Self:
@@ -55,23 +59,21 @@ class Counting:
         return self._counters.seat(slot, generation)
 
     @property
-    def taken(self) -> int:
-        """How many rows were taken, those included that the tables have already."""
-        return len(self._taken)
-
-    @property
     def is_writing(self) -> bool:
         """Whether there is more of what was taken than the tables have."""
         return bool(self._end)
 
     def take(self, seq: int) -> None:
         """Take what was counted, which is up to `seq`, and begin anew behind it. What is taken already comes before."""
+        runs, self._runs = self._runs, Runs()
+        forgetting: list[Statement] = []
         if self._may_find_runs:
-            self._taken += [(targets.FORGET_BEHIND, (target, self._counted)) for target in self._runs.targets]
+            forgetting = [(targets.FORGET_BEHIND, (target, self._counted)) for target in runs.targets]
             self._may_find_runs = False
-        self._taken += self._runs.take()
-        apart, self._end = self._counters.take(seq)
-        self._taken += apart
+        count, counters, self._end = self._counters.take(seq)
+        self.taken += len(forgetting) + len(runs) + count
+        inserting = ((targets.INSERT, row) for row in runs.rows())
+        self._left = chain(self._left, forgetting, inserting, counters)
         self.span = seq - self.upto
         self.upto = seq
 
@@ -80,19 +82,20 @@ class Counting:
 
         With a transaction that fails, all is as before.
         """
-        end = len(self._taken) if most is None else min(self._done + most, len(self._taken))
-        for each in self._taken[self._done : end]:
-            db.execute(*((targets.INSERT, each.packed()) if type(each) is Run else each))
-        if end == len(self._taken):
+        self._step += islice(self._left, None if most is None else max(0, most - len(self._step)))
+        for statement in self._step:
+            db.execute(*statement)
+        is_end = self._done + len(self._step) == self.taken
+        if is_end:
             for statement in self._end:
                 db.execute(*statement)
-        self._doing = end
-        return end == len(self._taken)
+        return is_end
 
     def written(self) -> None:
         """What the last call of `write` wrote is committed."""
-        self._done = self._doing
-        if self._done == len(self._taken):
-            self._taken, self._end = [], []
-            self._done = self._doing = 0
+        self._done += len(self._step)
+        self._step.clear()
+        if self._done == self.taken:
+            self._left, self._end = iter(()), []
+            self._done = self.taken = 0
             self._counted = self.upto

@@ -54,9 +54,17 @@ def _from_2(db: sqlite3.Connection) -> None:
     while rows := entries.fetchmany(_AT_ONCE):
         db.executemany(chunks.INSERT, chunks.made_of(rows))
         runs.count(row for row in rows if row[SEQ] <= counted)
-        db.executemany(targets.INSERT, [run.packed() for run in runs.take()])
+        db.executemany(targets.INSERT, runs.rows())
     db.execute("DROP TABLE entries")
 
 
-_STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1, 2: _from_2}
+def _from_3(db: sqlite3.Connection) -> None:
+    """The rows of `targets` stood in order of the targets."""
+    db.execute("ALTER TABLE targets RENAME TO ordered")
+    db.execute(targets.TABLE)
+    db.execute("INSERT INTO targets (target, upto, found) SELECT target, upto, found FROM ordered")
+    db.execute("DROP TABLE ordered")
+
+
+_STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1, 2: _from_2, 3: _from_3}
 """What makes tables of each older version those of the next."""

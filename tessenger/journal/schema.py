@@ -30,7 +30,7 @@ from tessenger.journal import chunks, migrations, rows, targets
 APPLICATION_ID = 0x54455353
 """`TESS`: marks an SQLite file as a journal of Tessenger."""
 
-VERSION = 3
+VERSION = 4
 """Of these tables (`PRAGMA user_version`)."""
 
 BUSY_SECONDS = 5.0

@@ -277,7 +277,7 @@ class SqliteJournal:
         count = sum(part.length for part in parts)
         counting = self._counting
         every = max(COUNT_EVERY, counting.span // 2)  # after a rush it becomes less by and by
-        most = max(COUNT_STEP, counting.taken * count // every + 1)
+        most = max(COUNT_STEP, -(-counting.taken * count // every))
         if not counting.is_writing and self._seq - counting.upto >= max(every, COUNT_BATCHES * count):
             counting.take(self._seq)
         new_chunks = chunks.joined(parts)

@@ -7,7 +7,8 @@ counting.py): the table `targets` has what there is up to `meta.counted_seq`. Th
 that it has looked through (`Targets`).
 
 A row of the table is a *run*: what somebody got, in order, up to `RUN` entries of it, as MessagePack. `upto` is the
-number of the last one that it was made with.
+number of the last one that it was made with. Rows stand in the file as they come, and only the index is in order of
+targets: were the rows, each would split a page that is full, and with it change those beside and above it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
 
 import msgspec
 
@@ -29,8 +29,7 @@ RUN = 64
 
 TABLE = """
 CREATE TABLE targets (
-    target TEXT NOT NULL COLLATE NOCASE, upto INTEGER NOT NULL, found BLOB NOT NULL, PRIMARY KEY (target, upto))
-    WITHOUT ROWID"""
+    target TEXT NOT NULL COLLATE NOCASE, upto INTEGER NOT NULL, found BLOB NOT NULL, PRIMARY KEY (target, upto))"""
 
 Found = tuple[int, str, str | None]
 """An entry's number and kind, and by whom it is."""
@@ -43,17 +42,6 @@ PREVIOUS = "SELECT upto, found FROM targets WHERE target = ? AND upto < ? ORDER 
 _COUNTED = f"SELECT counted_seq, ({chunks.NEWEST}) FROM meta"  # noqa: S608 constants only
 
 _unpack = msgspec.msgpack.Decoder(list[Found]).decode
-
-
-class Run(NamedTuple):
-    """A row of the table to be, not packed yet."""
-
-    target: str
-    found: list[Found]
-
-    def packed(self) -> tuple[str, int, bytes]:
-        """Return the row."""
-        return self.target, self.found[-1][0], pack(self.found)
 
 
 class Runs:
@@ -83,11 +71,20 @@ class Runs:
         """Whom anything came to."""
         return self._by_key.keys()
 
-    def take(self) -> list[Run]:
-        """Return what came as rows of the table, and begin anew."""
-        taken = [run for target, found in self._by_key.items() for run in _runs(target, found)]
-        self.clear()
-        return taken
+    def __len__(self) -> int:
+        """Return how many rows `rows` makes."""
+        return sum(-(-len(found) // RUN) for found in self._by_key.values())
+
+    def rows(self) -> Iterator[tuple[str, int, bytes]]:
+        """Make rows of the table, and let go what each was made of: all of it at once takes a while."""
+        self._as_spelled.clear()
+        while self._by_key:
+            target, found = self._by_key.popitem()
+            while found:
+                last = (len(found) - 1) // RUN * RUN
+                run = found[last:]
+                del found[last:]
+                yield target, run[-1][0], pack(run)
 
     def clear(self) -> None:
         """Begin anew."""
@@ -172,11 +169,6 @@ def forget(db: sqlite3.Connection, removed: Iterable[Row]) -> None:
                 db.execute("UPDATE targets SET found = ? WHERE target = ? AND upto = ?", (pack(kept), target, upto))
             else:
                 db.execute("DELETE FROM targets WHERE target = ? AND upto = ?", (target, upto))
-
-
-def _runs(target: str, found: list[Found]) -> Iterator[Run]:
-    for start in range(0, len(found), RUN):
-        yield Run(target, found[start : start + RUN])
 
 
 def _unpacked(packed: bytes) -> list[Found]:

@@ -104,7 +104,7 @@ def test_what_is_to_somebody_is_found(
             runs.count(batch)
             plain += batch
             if batch[0][SEQ] <= counted:
-                db.executemany(targets.INSERT, [run.packed() for run in runs.take()])
+                db.executemany(targets.INSERT, runs.rows())
                 db.execute("UPDATE meta SET counted_seq = ?", (batch[-1][SEQ],))
                 removed = chunks.remove(db, gone - {batch[-1][SEQ]})
                 targets.forget(db, removed)

@@ -158,7 +158,7 @@ def test_every_query_of_the_log_goes_along_a_key(path: Path) -> None:
             return [step[3] for step in db.execute(f"EXPLAIN QUERY PLAN {query}", [1] * query.count("?"))]
 
         by_number = "SEARCH chunks USING INTEGER PRIMARY KEY (rowid"
-        by_target = "SEARCH targets USING PRIMARY KEY (target=? AND upto"
+        by_target = "SEARCH targets USING INDEX sqlite_autoindex_targets_1 (target=? AND upto"
         plans = [plan(query) for query in (chunks.HOLDING, chunks.PREVIOUS, targets.HOLDING, targets.PREVIOUS)]
         assert plans == [[f"{key}{sign}?)"] for key in (by_number, by_target) for sign in (">", "<")]
         assert plan(chunks.NEWEST) == ["SEARCH chunks"]
@@ -176,7 +176,7 @@ def test_a_read_that_stops_early_holds_no_transaction_open(path: Path) -> None:
             db.execute("COMMIT")
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_journal_of_an_older_version_opens_and_works(path: Path, version: int) -> None:
     """Its tables become those of today; nothing is lost, and what is said from then on is found with what was said."""
     journal = SqliteJournal(path, "process")
@@ -224,29 +224,41 @@ def _make_older(path: Path, version: int) -> None:
     """Let a journal have the tables that it had in an older version of the program."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA secure_delete = ON")
+        db.execute("ALTER TABLE targets RENAME TO runs")
         db.execute(
-            "CREATE TABLE entries (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, session INTEGER"
-            " NOT NULL, number INTEGER NOT NULL, request INTEGER NOT NULL, slot INTEGER NOT NULL, n INTEGER NOT NULL,"
-            " user TEXT COLLATE NOCASE, target TEXT COLLATE NOCASE, text TEXT, data BLOB)"
+            "CREATE TABLE targets (target TEXT NOT NULL COLLATE NOCASE, upto INTEGER NOT NULL, found BLOB NOT NULL,"
+            " PRIMARY KEY (target, upto)) WITHOUT ROWID"
         )
-        rows = [tuple(entry.values()) for entry in entries_in(path)]
-        db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        db.execute("DROP TABLE chunks")
-        db.execute("DROP TABLE targets")
-        db.execute("UPDATE meta SET counted_seq = 20")
-        if version == 1:
-            db.execute("DROP TABLE invitations")
-            db.execute("ALTER TABLE sessions DROP COLUMN away")
-            db.execute("ALTER TABLE groups DROP COLUMN private")
-            db.execute("CREATE INDEX entries_target ON entries (target) WHERE target IS NOT NULL")
-        else:
-            db.execute(
-                "CREATE TABLE targets (target TEXT NOT NULL COLLATE NOCASE, seq INTEGER NOT NULL,"
-                " PRIMARY KEY (target, seq)) WITHOUT ROWID"
-            )
-            db.execute("INSERT INTO targets SELECT target, seq FROM entries WHERE target IS NOT NULL AND seq <= 20")
+        db.execute("INSERT INTO targets SELECT target, upto, found FROM runs")
+        db.execute("DROP TABLE runs")
         db.execute(f"PRAGMA user_version = {version}")
+        if version < 3:
+            _make_log_older(db, [tuple(entry.values()) for entry in entries_in(path)], version)
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _make_log_older(db: sqlite3.Connection, rows: list[tuple[object, ...]], version: int) -> None:
+    """Let it have a row for each entry, as up to version 2."""
+    db.execute(
+        "CREATE TABLE entries (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, session INTEGER"
+        " NOT NULL, number INTEGER NOT NULL, request INTEGER NOT NULL, slot INTEGER NOT NULL, n INTEGER NOT NULL,"
+        " user TEXT COLLATE NOCASE, target TEXT COLLATE NOCASE, text TEXT, data BLOB)"
+    )
+    db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    db.execute("DROP TABLE chunks")
+    db.execute("DROP TABLE targets")
+    db.execute("UPDATE meta SET counted_seq = 20")
+    if version == 1:
+        db.execute("DROP TABLE invitations")
+        db.execute("ALTER TABLE sessions DROP COLUMN away")
+        db.execute("ALTER TABLE groups DROP COLUMN private")
+        db.execute("CREATE INDEX entries_target ON entries (target) WHERE target IS NOT NULL")
+    else:
+        db.execute(
+            "CREATE TABLE targets (target TEXT NOT NULL COLLATE NOCASE, seq INTEGER NOT NULL,"
+            " PRIMARY KEY (target, seq)) WITHOUT ROWID"
+        )
+        db.execute("INSERT INTO targets SELECT target, seq FROM entries WHERE target IS NOT NULL AND seq <= 20")
 
 
 def _tables_of_a_new_one(path: Path) -> set[str]:
