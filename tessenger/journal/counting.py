@@ -2,7 +2,7 @@
 
 There are many rows for each thousand messages. Made and written at once, and what they were made of let go, they would
 stall the logger for some milliseconds, and all messages that come meanwhile. So what has been counted up to one entry
-is *taken*, and made and written in steps, each with a transaction that there is anyhow. The last step
+is *taken*, and made and written in steps, each in a small transaction, or in one that there is anyhow. The last step
 moves `meta.counted_seq` there. Until then nobody relies on the rows: readers take no run behind that number, and what
 rows of `requests` say is true, whichever of them are there. A logger that dies meanwhile counts anew from that
 number; where it finds runs that are left behind it, it writes its own in their place.

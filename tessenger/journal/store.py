@@ -46,8 +46,8 @@ COUNT_BATCHES = 16
 """Batches between two of them, at least: where thousands come each second, each writing has more at a time."""
 
 COUNT_STEP = 2
-"""Rows of them that one transaction writes besides its own, at least: each takes about 50 µs. A large transaction
-writes more, so that all are there when there are new ones."""
+"""Rows of them that one transaction writes, at least. Where more was settled meanwhile it writes more, so that all are
+there when there are new ones."""
 
 SMALL = 128
 """Entries of a batch that goes to the tail, at most, where they fit one chunk: for more the tables cost hardly more."""
@@ -86,6 +86,9 @@ class SqliteJournal:
             self._db.close()
             raise
         self._count_now = False
+        self._unstepped = (
+            0  # entries that came into the tables since counts were taken, or the last of their steps was written
+        )
         self._logged_sizes: dict[str, int] = {}
         self._is_logged_kept = False
         self._is_stuck = False
@@ -117,7 +120,6 @@ class SqliteJournal:
             parts = chunks.parts_of(new)
             if changing or not self._keep_in_tail(new, parts):
                 self._transact(parts, changing)
-                self._settled()
         except sqlite3.Error as error:
             self._is_stuck = True
             raise self._rolled_back(error) from error
@@ -149,8 +151,27 @@ class SqliteJournal:
         except sqlite3.Error as error:
             self._is_stuck = True
             raise self._rolled_back(error) from error
-        self._settled()
         self.wal.keep_small()
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether `write_counted` has something to do: not before the entries themselves are in the tables."""
+        return self._counting.is_writing and not self._is_stuck
+
+    def write_counted(self) -> None:
+        """Write some of what has only been counted so far, as much as what was settled since the last time calls for.
+
+        Call it some time after `settle`, which leaves it. Raises `JournalBusy` when there is no room; nothing is lost.
+        """
+        if not self.is_counting:
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._write_step(self._db)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._rolled_back(error) from error
+        self._counted()
 
     def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
         """Return at most `limit` entries behind `seq`, in order, as they were committed."""
@@ -271,36 +292,45 @@ class SqliteJournal:
         return len(parts) == 1 and self._tail.append(new, parts[0])
 
     def _transact(self, new: list[chunks.Part], changing: list[AnyEntry]) -> None:
-        """Put the tail's rows and `new` into the tables."""
-        db = self._db
+        """Put the tail's rows and `new` into the tables, and with new ones some of what was only counted."""
+        db, counting = self._db, self._counting
         parts = self._tail.parts + new
         count = sum(part.length for part in parts)
-        counting = self._counting
-        every = max(COUNT_EVERY, counting.span // 2)  # after a rush it becomes less by and by
-        most = max(COUNT_STEP, -(-counting.taken * count // every))
-        if not counting.is_writing and self._seq - counting.upto >= max(every, COUNT_BATCHES * count):
+        if not counting.is_writing and self._seq - counting.upto >= max(self._every, COUNT_BATCHES * count):
             counting.take(self._seq)
+            self._unstepped = 0
+        is_writing = self._count_now or (counting.is_writing and bool(new or changing))
         new_chunks = chunks.joined(parts)
-        self.wal.written += sum(len(packed) for _, packed in new_chunks) + PAGE
-        if not counting.is_writing and not self._count_now and not changing and len(new_chunks) == 1:
+        self.wal.written += sum(len(packed) for _, packed in new_chunks) + PAGE * (1 + len(changing))
+        if len(new_chunks) == 1 and not is_writing and not changing:
             db.execute(chunks.INSERT, new_chunks[0])  # a few messages: a statement is a transaction of its own
-            return
-        self.wal.written += PAGE * (len(changing) + (most if counting.is_writing else 0))
-        db.execute("BEGIN IMMEDIATE")
-        db.executemany(chunks.INSERT, new_chunks)
-        if self._count_now:
-            self._keep_counted(db)
-        elif counting.is_writing:
-            self._write_counted(db, most)
-        for entry in changing:
-            changes.CHANGES[type(entry)](db, entry)
-        db.execute("COMMIT")
-
-    def _settled(self) -> None:
-        """The tables have everything, and where that was due, some of what was only counted."""
+        else:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany(chunks.INSERT, new_chunks)
+            if self._count_now:
+                self._keep_counted(db)
+            elif is_writing:
+                self._write_step(db, count)
+            for entry in changing:
+                changes.CHANGES[type(entry)](db, entry)
+            db.execute("COMMIT")
         self._is_stuck = False
         self._tail.settled()
-        self._counted()
+        self._unstepped += count
+        if is_writing:
+            self._counted()
+
+    @property
+    def _every(self) -> int:
+        """Entries between two takings, at least: after a rush they become less by and by."""
+        return max(COUNT_EVERY, self._counting.span // 2)
+
+    def _write_step(self, db: sqlite3.Connection, more: int = 0) -> None:
+        """Write as much of what was counted as is due, with `more` entries; the caller's transaction decides."""
+        due = -(-self._counting.taken * (self._unstepped + more) // self._every)
+        rows = max(COUNT_STEP, due)
+        self.wal.written += PAGE * rows
+        self._write_counted(db, rows)
 
     def _keep_counted(self, db: sqlite3.Connection) -> None:
         """Write all that is only counted so far; the caller's transaction decides whether it stays."""
@@ -318,6 +348,7 @@ class SqliteJournal:
     def _counted(self) -> None:
         """The transaction is committed in which `_write_counted` was called, if there was anything to write."""
         self._count_now = False
+        self._unstepped = 0
         self._counting.written()
         if self._is_logged_kept:
             self._is_logged_kept = False

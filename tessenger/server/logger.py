@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import math
+from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -41,6 +42,9 @@ BUSY = 1_000.0
 
 TIDY_SECONDS = 0.02
 """How long after a commit what nobody waits for is done at the latest."""
+
+APART_SECONDS = 0.002
+"""Between two parts of that: the workers, who may share the processor, carry on with what has come."""
 
 RATE_SECONDS = 0.02
 """Over about how long the rate is measured."""
@@ -124,6 +128,8 @@ class Logger:
         administrators.close()
         self._flush()
         self._followers.close()
+        if self._tidying is not None:
+            self._tidying.cancel()
         self._write_down()
         self._checkpointer.stop()
         self._text_logs.close()
@@ -286,9 +292,12 @@ class Logger:
             self._flush()
 
     def _tidy(self) -> None:
-        """Do what was left for later."""
-        self._tidying = None
+        """Do what was left for later, a part at a time: what comes meanwhile waits for one of them."""
         self._write_down()
+        self._tidying = self._loop.call_later(APART_SECONDS, self._settle)
+
+    def _settle(self) -> None:
+        self._tidying = None
         try:
             self._journal.settle()
         except JournalBusy as problem:  # what is committed stays where it is; what comes now waits
@@ -297,6 +306,13 @@ class Logger:
             return
         if not self._unkept:
             self._goes_on()
+        if self._journal.is_counting:
+            self._tidying = self._loop.call_later(APART_SECONDS, self._write_counted)
+
+    def _write_counted(self) -> None:
+        self._tidying = None
+        with suppress(JournalBusy):  # it is done with the next ones; if these find no room either, that is said
+            self._journal.write_counted()
 
     def _write_down(self) -> None:
         """Write the text logs and the console's lines."""

@@ -52,6 +52,7 @@ def test_what_was_counted_comes_into_the_tables_row_by_row(path: Path, monkeypat
         for _ in range(50):
             journal.commit([entry for user in USERS[1:] for entry in history.message(USERS[0], user)])
             journal.settle()
+            journal.write_counted()
             found.append((len(numbers_of_targets(path)), counted_upto(path)))
     runs = [after[0] - before[0] for before, after in pairwise(found)]
     # A run has what one of them got, which is a part of it, and there are steps without a run: requests, and the end.
@@ -100,6 +101,8 @@ def test_a_writer_that_dies_between_two_steps(
             journal.abandon()
             journal = SqliteJournal(path, "process")
         journal.settle()
+        if number % 3:
+            journal.write_counted()
         with closing(SqliteReader(path)) as new:
             for user in USERS:
                 assert reader.missed(user, 0, AGO) == new.missed(user, 0, AGO) == plain.missed(user, 0, AGO)
@@ -139,12 +142,14 @@ def test_a_step_that_finds_no_room_is_done_again(path: Path) -> None:
             try:
                 journal.commit(batch)
                 journal.settle()
+                journal.write_counted()
             except JournalBusy:
                 refused += 1
                 journal._db.execute("PRAGMA max_page_count = 1000000")
                 if journal.last_seq < batch[-1].seq:
                     journal.commit(batch)
                 journal.settle()
+                journal.write_counted()
             (pages,) = journal._db.execute("PRAGMA page_count").fetchone()
         assert refused > 5
         journal.keep_logged()
