@@ -5,7 +5,8 @@ Runs in the logger. Everything that came from a person is escaped, so that one e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Literal
 
 from tessenger.chat import entries
@@ -141,9 +142,9 @@ _SHOWN: dict[Level, dict[type[entries.Entry], Callable[[Any], list[str]]]] = {
 }
 
 
-def kinds_shown(level: Level) -> Container[type]:
+def kinds_shown(level: Level) -> AbstractSet[type]:
     """Return the kinds that show anything on the console."""
-    return _SHOWN[level]
+    return _SHOWN[level].keys()
 
 
 def console_lines(entry: AnyEntry, level: Level) -> list[str]:

@@ -78,6 +78,8 @@ def may_wait(fed: Sequence[Fed]) -> bool:
 
 def for_state(batch: Sequence[AnyEntry]) -> list[AnyEntry]:
     """Return what moves the present state, or settles a claim."""
+    if _NO_STATE.issuperset(map(type, batch)):
+        return []
     return [entry for entry in batch if type(entry) not in _NO_STATE]
 
 
@@ -91,7 +93,7 @@ def for_workers(batch: Sequence[AnyEntry], slots: Iterable[int], present: Presen
 
     `present` is the state as of the end of the batch.
     """
-    if not any(type(entry) in _TO_SOME for entry in batch):
+    if _TO_SOME.isdisjoint(map(type, batch)):
         return dict.fromkeys(slots, for_everybody(batch))
     due: dict[int, list[Fed]] = {slot: [] for slot in slots}
     online = present.online

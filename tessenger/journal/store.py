@@ -52,6 +52,9 @@ there when there are new ones."""
 SMALL = 128
 """Entries of a batch that goes to the tail, at most, where they fit one chunk: for more the tables cost hardly more."""
 
+MANY = 32
+"""Entries that are counted when they are committed, and in the processor's caches; fewer wait for others."""
+
 IN_TAIL = 1_024
 """Entries that are in the tail alone, at most: the tables take so many at a time for hardly more each than more."""
 
@@ -86,9 +89,8 @@ class SqliteJournal:
             self._db.close()
             raise
         self._count_now = False
-        self._unstepped = (
-            0  # entries that came into the tables since counts were taken, or the last of their steps was written
-        )
+        self._unstepped = 0  # entries that came into the tables since the last step of what was counted
+        self._counted_in_tail = len(self._tail.rows)
         self._logged_sizes: dict[str, int] = {}
         self._is_logged_kept = False
         self._is_stuck = False
@@ -118,7 +120,8 @@ class SqliteJournal:
             if self._reserving and last > self._reserved:
                 self._reserve(last + BLOCK)
             parts = chunks.parts_of(new)
-            if changing or not self._keep_in_tail(new, parts):
+            is_in_tail = not changing and self._keep_in_tail(new, parts)
+            if not is_in_tail:
                 self._transact(parts, changing)
         except sqlite3.Error as error:
             self._is_stuck = True
@@ -126,9 +129,12 @@ class SqliteJournal:
         except JournalError:  # what it had to change there cannot be read
             self._roll_back()
             raise
-        self._counting.count(new, changing)
+        if not is_in_tail:
+            self._counting.count(new, changing)
+        elif len(self._tail.rows) - self._counted_in_tail >= MANY:
+            self._count_tail()
         self._seq = last
-        if any(type(entry) is Redacted for entry in changing):
+        if changing and any(type(entry) is Redacted for entry in changing):
             self.wal.forget()  # it still has what was blanked, and so may the tail
             self._tail.forget()
         if self.is_settled:
@@ -208,6 +214,7 @@ class SqliteJournal:
 
         Call it when everything of the slot's earlier generation has been committed. Kept with the next commit.
         """
+        self._count_tail()
         self._count_now |= self._counting.seat(slot, generation)
 
     def close(self) -> None:
@@ -294,6 +301,7 @@ class SqliteJournal:
     def _transact(self, new: list[chunks.Part], changing: list[AnyEntry]) -> None:
         """Put the tail's rows and `new` into the tables, and with new ones some of what was only counted."""
         db, counting = self._db, self._counting
+        self._count_tail()
         parts = self._tail.parts + new
         count = sum(part.length for part in parts)
         if not counting.is_writing and self._seq - counting.upto >= max(self._every, COUNT_BATCHES * count):
@@ -316,9 +324,17 @@ class SqliteJournal:
             db.execute("COMMIT")
         self._is_stuck = False
         self._tail.settled()
+        self._counted_in_tail = 0
         self._unstepped += count
         if is_writing:
             self._counted()
+
+    def _count_tail(self) -> None:
+        """Count what came into the tail: of lone messages many at a time, which costs hardly more than one."""
+        rows = self._tail.rows
+        if len(rows) > self._counted_in_tail:
+            self._counting.count(rows[self._counted_in_tail :], ())
+            self._counted_in_tail = len(rows)
 
     @property
     def _every(self) -> int:

@@ -172,13 +172,14 @@ class Followers:
 
         Where much comes (`is_loaded`), what nobody waits for may be held back for `HELD_SECONDS`.
         """
-        last = next((entry.seq for entry in reversed(batch) if entry.seq), 0)
+        last = batch[-1].seq or next((entry.seq for entry in reversed(batch) if entry.seq), 0)
         live = [follower for follower in self.all if follower.live]
         due = routing.for_workers(batch, [f.slot for f in live if f.slot], self._ledger.present)
         for_state = routing.for_state(batch)
         encoded: tuple[object, bytes] = None, b""
         if len(batch) == 1:  # whoever is told something comes first: the sender's worker only hears that it is done
-            live.sort(key=lambda follower: follower.slot == batch[0].slot)
+            slot = batch[0].slot
+            live = [f for f in live if f.slot != slot] + [f for f in live if f.slot == slot]
         for follower in live:
             follower.sent_seq = last or follower.sent_seq
             fed: Sequence[routing.Fed] = due[follower.slot] if follower.slot else for_state

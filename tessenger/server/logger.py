@@ -261,19 +261,22 @@ class Logger:
         self._unkept = []
         if self._journal.is_settled:
             self._goes_on()
-        released = [entry for entry in batch if type(entry) is Released]
+        kinds = {*map(type, batch)}
         self._followers.pass_on(batch, is_loaded=self._rate > LOADED)
         faults.reach("logger.passed_on")
         self._text_logs.gather(batch)
-        shown = kinds_shown(self._level)
-        self._unshown += [entry for entry in batch if type(entry) in shown]
+        shown = kinds & kinds_shown(self._level)
+        if shown:
+            self._unshown += [entry for entry in batch if type(entry) in shown]
         self._is_written_down = False
         if self._rate < BUSY:
             self._write_down()
         if self._tidying is None and not (self._is_written_down and self._journal.is_settled):
             self._tidying = self._loop.call_later(TIDY_SECONDS, self._tidy)
-        for entry in released:
-            self._control.tell(control.ReleasedWorker(Worker(entry.dead_slot, entry.generation)))
+        if Released in kinds:
+            for entry in batch:
+                if type(entry) is Released:
+                    self._control.tell(control.ReleasedWorker(Worker(entry.dead_slot, entry.generation)))
         self._watch_time()
 
     def _waits(self, problem: JournalBusy) -> None:
