@@ -147,6 +147,19 @@ def test_a_start_detaches_every_session(open_journal: Open) -> None:
     assert snapshot.slots == {}
 
 
+def test_what_an_earlier_process_of_a_slot_left_in_the_tail_does_not_count_for_the_next(open_journal: Open) -> None:
+    """It is seated with nothing, although the tables have not taken over yet what was committed before."""
+    journal = open_journal()
+    history = History()
+    journal.seat(1, 1)
+    journal.commit(messages(history, 2))
+    journal.commit(history.message("aaa", "Bbb"))
+    assert not journal.is_settled
+    journal.seat(1, 2)
+    journal.keep_logged()
+    assert journal.load().slots == {1: (2, 0)}
+
+
 def test_large_batches_are_counted_less_often(open_journal: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where many come at a time, so do the writings of what is found by whom it is to."""
     monkeypatch.setattr(store, "COUNT_EVERY", 3)
