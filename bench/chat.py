@@ -18,8 +18,9 @@ to arrive once, undamaged and in order, and from our server the acknowledgement 
 
 CPU is user and system time of all processes and threads of the server, also of those that have ended, in microseconds
 for each delivery. The server has one processor, the load another one. Medians of the rounds; servers take turns within
-a round, so that what disturbs the machine disturbs all. What other programs disturbed (they had more than a tenth of a
-processor) is measured once more, and said. Linux only, as it reads /proc.
+a round, so that what disturbs the machine disturbs all. What was disturbed (other programs had more than a tenth of a
+processor, or a paced load, which has a processor of its own, sent one message in a hundred 0.3 ms late) is measured up
+to twice more, the quietest counts, and what was disturbed all the same is said. Linux only, as it reads /proc.
 """
 
 from __future__ import annotations
