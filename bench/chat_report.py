@@ -22,8 +22,8 @@ QUIET = 0.1
 
 
 LATE = 300.0
-"""µs: how late one message in a hundred of a paced load may be sent without the machine having been disturbed. The load has
-a processor of its own, and sends by the clock; where it was late, the whole machine stood still meanwhile."""
+"""µs: how late one message in a hundred of a paced load may be sent without the machine having been disturbed. The load
+has a processor of its own, and sends by the clock; where it was late, the whole machine stood still meanwhile."""
 
 
 def disturbance_of(elsewhere: float, late_p99: float) -> float:

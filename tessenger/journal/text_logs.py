@@ -25,9 +25,6 @@ from tessenger.journal import redaction, rotation
 MAX_OPEN = 64
 """Files that stay open between two batches."""
 
-MANY = 32
-"""Entries whose lines are made at once: those of one cost nearly as much."""
-
 _PAGE = 500
 """Entries read from the journal at a time when logs are behind."""
 
@@ -139,7 +136,6 @@ class TextLogs:
         self._files: dict[str, _File] = {}  # in order of use
         self._seq = 0
         self._gathered = _Gathered()
-        self._unmade: list[AnyEntry] = []  # of what was gathered, what has no lines yet
         self._behind = True
         self._in_file: dict[str, int] = {}
         """While behind: the number of the last line that each file had when it was first needed."""
@@ -168,19 +164,15 @@ class TextLogs:
     def gather(self, batch: Sequence[AnyEntry]) -> None:
         """Take a batch that the journal has: the next call of `write` appends its lines.
 
-        Those of many entries are made here, while these are in the processor's caches.
+        They are made here, while the entries are in the processor's caches.
         """
         if not self._behind:  # else `write` finds them in the journal
-            self._unmade += batch
-            if len(self._unmade) >= MANY:
-                self._make_lines()
+            self._gathered.add(batch, text_log_lines(batch))
 
     def write(self, batch: Sequence[AnyEntry] = ()) -> None:
         """Append what was gathered, and a batch that the journal has. What cannot be written now is written later."""
         if batch:
             self.gather(batch)
-        if self._unmade:
-            self._make_lines()
         gathered, self._gathered = self._gathered, _Gathered()
         if self._reopening:
             self.reopen()
@@ -232,10 +224,6 @@ class TextLogs:
             self._close(name)
 
     # ---- inside ----
-
-    def _make_lines(self) -> None:
-        batch, self._unmade = self._unmade, []
-        self._gathered.add(batch, text_log_lines(batch))
 
     def _catch_up(self, pages: int) -> None:
         """Append what the journal has and the logs lack, `pages` pages of it at most."""

@@ -40,6 +40,10 @@ LOADED = 5_000.0
 BUSY = 1_000.0
 """Entries a second above which lines for the activity logs and the console are gathered, too."""
 
+MANY = 32
+"""Entries whose log lines are made as soon as they are passed on, while they are in the processor's caches. Those of
+fewer wait for more: whoever is told of a lone message gets the processor sooner, and one costs nearly what many do."""
+
 TIDY_SECONDS = 0.02
 """How long after a commit what nobody waits for is done at the latest."""
 
@@ -90,9 +94,11 @@ class Logger:
         self._waiting: list[tuple[Follower, frames.Append]] = []
         self._waiting_entries = 0
         self._unkept: list[AnyEntry] = []
-        self._unshown: list[AnyEntry] = []  # of what is not written down yet, what the console shows
+        self._passed_on: list[AnyEntry] = []  # since something was last gathered for logs and console
+        self._unshown: list[AnyEntry] = []  # of what was gathered and is not written down, what the console shows
         self._is_written_down = True
         self._dead: list[Worker] = []
+        self._releasing = 0  # of those, whose release is not committed yet
         self._failure = ""
         self._waits_for = ""
         self._scheduled: asyncio.Handle | None = None
@@ -216,6 +222,7 @@ class Logger:
             self._dead.remove(worker)
             if self._waiting:
                 self._flush()
+            self._releasing += 1
             self._keep(self._ledger.release(worker.slot, worker.generation, roles.unix_ms()))
 
     # ---- what goes out ----
@@ -261,23 +268,26 @@ class Logger:
         self._unkept = []
         if self._journal.is_settled:
             self._goes_on()
-        kinds = {*map(type, batch)}
         self._followers.pass_on(batch, is_loaded=self._rate > LOADED)
         faults.reach("logger.passed_on")
-        self._text_logs.gather(batch)
-        shown = kinds & kinds_shown(self._level)
-        if shown:
-            self._unshown += [entry for entry in batch if type(entry) in shown]
+        self._passed_on += batch
         self._is_written_down = False
         if self._rate < BUSY:
             self._write_down()
+        elif len(self._passed_on) >= MANY:
+            self._gather()
         if self._tidying is None and not (self._is_written_down and self._journal.is_settled):
             self._tidying = self._loop.call_later(TIDY_SECONDS, self._tidy)
-        if Released in kinds:
-            for entry in batch:
-                if type(entry) is Released:
-                    self._control.tell(control.ReleasedWorker(Worker(entry.dead_slot, entry.generation)))
+        if self._releasing:
+            self._tell_released(batch)
         self._watch_time()
+
+    def _tell_released(self, batch: list[AnyEntry]) -> None:
+        """Let the supervisor know of workers whose release is committed: their slots can be filled."""
+        for entry in batch:
+            if type(entry) is Released:
+                self._releasing -= 1
+                self._control.tell(control.ReleasedWorker(Worker(entry.dead_slot, entry.generation)))
 
     def _waits(self, problem: JournalBusy) -> None:
         if str(problem) != self._waits_for:
@@ -317,11 +327,19 @@ class Logger:
         with suppress(JournalBusy):  # it is done with the next ones; if these find no room either, that is said
             self._journal.write_counted()
 
+    def _gather(self) -> None:
+        """Make the log lines of what was passed on, and note what the console shows of it."""
+        batch, self._passed_on = self._passed_on, []
+        self._text_logs.gather(batch)
+        shown = kinds_shown(self._level)
+        self._unshown += [entry for entry in batch if type(entry) in shown]
+
     def _write_down(self) -> None:
         """Write the text logs and the console's lines."""
         if self._is_written_down:
             return
         self._is_written_down = True
+        self._gather()
         unshown, self._unshown = self._unshown, []
         self._text_logs.write()
         if self._text_logs.failure != self._failure:
