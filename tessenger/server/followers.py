@@ -8,6 +8,7 @@ frames that it would read next anyway.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -177,9 +178,10 @@ class Followers:
         due = routing.for_workers(batch, [f.slot for f in live if f.slot], self._ledger.present)
         for_state = routing.for_state(batch)
         encoded: tuple[object, bytes] = None, b""
-        if len(batch) == 1:  # whoever is told something comes first: the sender's worker only hears that it is done
-            slot = batch[0].slot
-            live = [f for f in live if f.slot != slot] + [f for f in live if f.slot == slot]
+        lone = batch[0].slot if len(batch) == 1 else -1
+        if lone >= 0:  # whoever is told something comes first: the sender's worker only hears that it is done
+            live = [f for f in live if f.slot != lone] + [f for f in live if f.slot == lone]
+        is_sent = False
         for follower in live:
             follower.sent_seq = last or follower.sent_seq
             fed: Sequence[routing.Fed] = due[follower.slot] if follower.slot else for_state
@@ -192,6 +194,9 @@ class Followers:
                 continue
             if follower.held:
                 fed, follower.held = [*follower.held, *fed], []
+            if is_sent and follower.slot == lone:
+                os.sched_yield()  # let them deliver it first, if they have no other processor
+            is_sent = True
             if fed is not encoded[0]:  # all may be fed the same
                 encoded = fed, frames.encode(frames.Feed(fed))
             self._send(follower, encoded[1])

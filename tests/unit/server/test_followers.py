@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from typing import cast
 
@@ -135,6 +136,24 @@ def test_they_do_not_wait_where_somebody_may_wait_for_them(count: int, is_loaded
         scene.by_slot[1].is_urgent = is_urgent
         scene.followers.pass_on(scene.messages(count), is_loaded=is_loaded)
         assert scene.wires[1].fed == [Placed(2, count, 3, NOW)]
+
+    play(work)
+
+
+def test_who_is_told_a_lone_message_gets_the_processor_before_its_sender_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is passed on with others waits for nobody."""
+
+    async def work(scene: Scene) -> None:
+        seen: list[tuple[int, int]] = []
+        monkeypatch.setattr(os, "sched_yield", lambda: seen.append((len(scene.wires[2].fed), len(scene.wires[1].fed))))
+        scene.followers.pass_on(scene.messages(1))
+        assert seen == [(1, 0)]
+        assert scene.wires[1].fed == [Placed(2, 1, 3, NOW)]
+        scene.followers.pass_on(scene.messages(2))
+        assert seen == [(1, 0)]
+        assert len(scene.wires[2].fed) == 3
 
     play(work)
 
