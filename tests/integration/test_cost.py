@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.deadline import until
 from tests.support.server_process import ServerProcess, children_of, running_server
 from tests.support.wire_client import WireClient
 
@@ -30,6 +32,8 @@ level = "events"
 TEXT = "x" * 64
 MESSAGES = 200
 MEMBERS = 20
+REST_SECONDS = 0.1
+"""Who reads and writes nothing for so long has nothing to do."""
 
 
 class Calls(NamedTuple):
@@ -57,9 +61,22 @@ def calls(server: ServerProcess) -> Calls:
     return Calls(reads, writes)
 
 
+def calls_at_rest(server: ServerProcess) -> Calls:
+    """Return the same when nothing is done any more for those who have just signed in."""
+    found = [calls(server)]
+
+    def is_at_rest() -> bool:
+        time.sleep(REST_SECONDS)
+        found.append(calls(server))
+        return found[-1] == found[-2]
+
+    until(is_at_rest, "rest")
+    return found[-1]
+
+
 def calls_of(server: ServerProcess, work: Callable[[], None]) -> Calls:
     """Return what each of the messages that `work` sends costs."""
-    before = calls(server)
+    before = calls_at_rest(server)
     work()
     after = calls(server)
     return Calls((after.reads - before.reads) / MESSAGES, (after.writes - before.writes) / MESSAGES)
