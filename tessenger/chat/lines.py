@@ -5,8 +5,7 @@ Runs in the logger. Everything that came from a person is escaped, so that one e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Literal
 
 from tessenger.chat import entries
@@ -142,9 +141,9 @@ _SHOWN: dict[Level, dict[type[entries.Entry], Callable[[Any], list[str]]]] = {
 }
 
 
-def kinds_shown(level: Level) -> AbstractSet[type]:
+def kinds_shown(level: Level) -> Container[type]:
     """Return the kinds that show anything on the console."""
-    return _SHOWN[level].keys()
+    return _SHOWN[level]
 
 
 def console_lines(entry: AnyEntry, level: Level) -> list[str]:

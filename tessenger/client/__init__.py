@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tessenger.client.library import Connection
+    from tessenger.client.connection import Connection
     from tessenger.errors import ConnectionFailed, RequestRefused, SessionOver, SignInDenied, TessengerError
     from tessenger.wire.messages import GroupMessage, Message
 
@@ -21,7 +21,7 @@ __all__ = [
     "TessengerError",
 ]
 
-_HOMES = ("tessenger.client.library", "tessenger.errors", "tessenger.wire.messages")
+_HOMES = ("tessenger.client.connection", "tessenger.errors", "tessenger.wire.messages")
 
 
 def __getattr__(name: str) -> object:
