@@ -158,13 +158,13 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def disturbance(results: Results) -> str:
     """Return how much of the machine others had meanwhile."""
-    grown = [each for row in results.growth for each in row.elsewhere]
-    shares = sorted([figure.elsewhere for figure in results.loads] + grown)
-    disturbed = [figure for figure in results.loads if disturbance_of(figure.elsewhere, figure.late_p99) > 1]
-    disturbed_too = sum(disturbance_of(share, 0) > 1 for share in grown)
+    measured = [(figure.elsewhere, figure.late_p99) for figure in results.loads]
+    measured += [(share, 0.0) for row in results.growth for share in row.elsewhere]
+    shares = sorted(share for share, _ in measured)
+    disturbed = sum(disturbance_of(*each) > 1 for each in measured)
     return (
         f"Other programs had {median(shares):.0%} of a processor (median), at most {shares[-1]:.0%}; they, or the "
-        f"machine itself, disturbed {len(disturbed) + disturbed_too} of {len(shares)} measurements."
+        f"machine itself, disturbed {disturbed} of {len(shares)} measurements."
     )
 
 

@@ -11,6 +11,7 @@ is refused. `request` is the client's request id, 0 where no request led to the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -276,3 +277,8 @@ AnyEntry = (
 
 UNJOURNALED = frozenset({Mark, Seen, Refused})
 """Kinds that have no sequence number."""
+
+
+def last_seq(batch: Sequence[AnyEntry]) -> int:
+    """Return the number of the last entry that has one, 0 where none has."""
+    return next((entry.seq for entry in reversed(batch) if entry.seq), 0)

@@ -78,8 +78,6 @@ def may_wait(fed: Sequence[Fed]) -> bool:
 
 def for_state(batch: Sequence[AnyEntry]) -> list[AnyEntry]:
     """Return what moves the present state, or settles a claim."""
-    if _NO_STATE.issuperset(map(type, batch)):
-        return []
     return [entry for entry in batch if type(entry) not in _NO_STATE]
 
 

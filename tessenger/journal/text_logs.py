@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from tessenger.chat.entries import REDACTED, AnyEntry, Redacted
+from tessenger.chat.entries import REDACTED, AnyEntry, Redacted, last_seq
 from tessenger.chat.lines import MESSAGE_LOG, USER_LOG, text_log_line, text_log_lines
 from tessenger.errors import JournalBusy, JournalError
 from tessenger.journal import redaction, rotation
@@ -113,7 +113,7 @@ class _Gathered:
         for name, those in lines.items():
             self.pieces.setdefault(name, []).append("".join(those).encode())
         self.redacted += [entry.target_seq for entry in batch if type(entry) is Redacted]
-        self.seq = next((entry.seq for entry in reversed(batch) if entry.seq), self.seq)
+        self.seq = last_seq(batch) or self.seq
 
 
 class TextLogs:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from tessenger.chat import routing
-from tessenger.chat.entries import AnyEntry
+from tessenger.chat.entries import AnyEntry, last_seq
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.ports import Worker
 from tessenger.journal.store import SqliteJournal
@@ -173,7 +173,7 @@ class Followers:
 
         Where much comes (`is_loaded`), what nobody waits for may be held back for `HELD_SECONDS`.
         """
-        last = batch[-1].seq or next((entry.seq for entry in reversed(batch) if entry.seq), 0)
+        last = last_seq(batch)
         live = [follower for follower in self.all if follower.live]
         due = routing.for_workers(batch, [f.slot for f in live if f.slot], self._ledger.present)
         for_state = routing.for_state(batch)

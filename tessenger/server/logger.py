@@ -98,7 +98,6 @@ class Logger:
         self._unshown: list[AnyEntry] = []  # of what was gathered and is not written down, what the console shows
         self._is_written_down = True
         self._dead: list[Worker] = []
-        self._releasing = 0  # of those, whose release is not committed yet
         self._failure = ""
         self._waits_for = ""
         self._scheduled: asyncio.Handle | None = None
@@ -222,7 +221,6 @@ class Logger:
             self._dead.remove(worker)
             if self._waiting:
                 self._flush()
-            self._releasing += 1
             self._keep(self._ledger.release(worker.slot, worker.generation, roles.unix_ms()))
 
     # ---- what goes out ----
@@ -278,7 +276,7 @@ class Logger:
             self._gather()
         if self._tidying is None and not (self._is_written_down and self._journal.is_settled):
             self._tidying = self._loop.call_later(TIDY_SECONDS, self._tidy)
-        if self._releasing:
+        if Released in map(type, batch):
             self._tell_released(batch)
         self._watch_time()
 
@@ -286,7 +284,6 @@ class Logger:
         """Let the supervisor know of workers whose release is committed: their slots can be filled."""
         for entry in batch:
             if type(entry) is Released:
-                self._releasing -= 1
                 self._control.tell(control.ReleasedWorker(Worker(entry.dead_slot, entry.generation)))
 
     def _waits(self, problem: JournalBusy) -> None:

@@ -30,6 +30,13 @@ def numbers_of_targets(path: Path) -> list[int]:
     return sorted(number for run in found for number, _, _ in run)
 
 
+def counted_upto(path: Path) -> int:
+    """Return up to which entry the tables have what was counted."""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        (seq,) = db.execute("SELECT counted_seq FROM meta").fetchone()
+    return int(seq)
+
+
 def rewrite(db: sqlite3.Connection, changed: Callable[[Fields], Fields | None]) -> None:
     """Let every entry be what `changed` makes of it; None takes it away."""
     kept = [new for old in _entries(db) if (new := changed(old)) is not None]

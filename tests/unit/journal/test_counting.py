@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from contextlib import closing
 from itertools import pairwise
@@ -18,7 +17,7 @@ from tessenger.errors import JournalBusy
 from tessenger.journal import store, targets
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
-from tests.support.journal_file import numbers_of_targets
+from tests.support.journal_file import counted_upto, numbers_of_targets
 from tests.support.log_history import USERS, History
 from tests.support.memory_journal import MemoryJournal
 
@@ -32,13 +31,6 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(store, "COUNT_BATCHES", 0)
     monkeypatch.setattr(store, "COUNT_STEP", 1)
     return tmp_path / "journal.db"
-
-
-def counted_upto(path: Path) -> int:
-    """Return up to which entry the tables have what was counted."""
-    with closing(sqlite3.connect(path)) as db:
-        (seq,) = db.execute("SELECT counted_seq FROM meta").fetchone()
-    return int(seq)
 
 
 def test_what_was_counted_comes_into_the_tables_row_by_row(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tessenger.journal import counters, store
 from tessenger.journal.checkpointer import Checkpointer
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
-from tests.support.journal_file import chunks_read, entries_in, rewrite
+from tests.support.journal_file import chunks_read, counted_upto, entries_in, rewrite
 from tests.support.log_history import History
 
 Open = Callable[..., SqliteJournal]
@@ -479,19 +479,13 @@ def test_what_is_counted_after_a_rush_comes_into_the_tables_by_and_by(
     history = History()
     journal.commit(messages(history, 640))  # a large transaction: counted when it is time for the next one
     taken: list[int] = []
-    with closing(sqlite3.connect(journal.path)) as db:
-        before = counted(db)
-        for _ in range(1_000):
-            journal.commit(messages(history, 1))
-            if counted(db) != before:
-                taken.append(counted(db) - before)
-                before = counted(db)
+    before = counted_upto(journal.path)
+    for _ in range(1_000):
+        journal.commit(messages(history, 1))
+        counted = counted_upto(journal.path)
+        if counted != before:
+            taken.append(counted - before)
+            before = counted
     assert taken[0] >= 640
     assert taken == sorted(taken, reverse=True)
     assert taken[-1] == taken[-2] == store.COUNT_BATCHES * len(messages(history, 1))
-
-
-def counted(db: sqlite3.Connection) -> int:
-    """Return up to which entry the tables have what is counted."""
-    (seq,) = db.execute("SELECT counted_seq FROM meta").fetchone()
-    return int(seq)
