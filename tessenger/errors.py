@@ -15,6 +15,24 @@ class UsageError(TessengerError):
     exit_status = 2
 
 
+class Stopped(TessengerError):
+    """A signal ended the program: quietly, with the status that a shell gives such an end."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.exit_status = 128 + signum
+
+
+class OutputFailed(TessengerError):
+    """A standard stream cannot be written; its disk is full, for instance."""
+
+
+class ReaderGone(OutputFailed):
+    """Nobody reads the output any more: the program ends quietly, with the status of an end by SIGPIPE."""
+
+    exit_status = 141
+
+
 class ConfigError(TessengerError):
     """A config file, an environment variable or an option has a value that is not allowed."""
 

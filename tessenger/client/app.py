@@ -25,7 +25,7 @@ from tessenger.client.reconnect import Patience
 from tessenger.client.session import Chat
 from tessenger.client.sign_in import NOBODY, Address, Credentials, Dialogue, sign_in
 from tessenger.config import Config
-from tessenger.errors import ConnectionFailed, TessengerError
+from tessenger.errors import ConnectionFailed, OutputFailed, Stopped, TessengerError
 from tessenger.wire.messages import AnyAnswer, Welcome
 from tessenger.wire.text import clean
 
@@ -59,13 +59,8 @@ class FrontEnd(Dialogue, Output, Protocol):
     def finish(self) -> None:
         """Write out what is still held back."""
 
-
-class Stopped(TessengerError):
-    """A signal ended the client."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__()
-        self.exit_status = 128 + signum
+    def watch_output(self, on_failure: Callable[[OutputFailed], None]) -> None:
+        """Call `on_failure` with what ends the client once nothing can be written any more."""
 
 
 class Settings(Struct, frozen=True):
@@ -89,6 +84,7 @@ async def run(settings: Settings, front: FrontEnd, files: FileProcess, preferenc
     connection = Channel(dialer, front.patience, front.notice, front.relay)
     _report_bugs(connection)
     session = _Session(settings, front, files, connection, preferences)
+    front.watch_output(session.stop_for)
     try:
         with _signals(session):
             await session.unless_stopped(connection.open())
@@ -108,12 +104,17 @@ class _Session:
         self, settings: Settings, front: FrontEnd, files: FileProcess, connection: Channel, preferences: Preferences
     ) -> None:
         self.connection = connection
-        self.stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.stop: asyncio.Future[TessengerError] = asyncio.get_running_loop().create_future()
         self._settings = settings
         self._front = front
         self._files = files
         self._preferences = preferences
         self._chat: Chat | None = None
+
+    def stop_for(self, reason: TessengerError) -> None:
+        """End the session, whatever it is in; the first reason counts."""
+        if not self.stop.done():
+            self.stop.set_result(reason)
 
     async def sign_in(self) -> Welcome:
         """Start the UDP process and ask the person who they are meanwhile."""
@@ -144,6 +145,9 @@ class _Session:
         except Stopped:
             await chat.log_out()
             raise
+        except OutputFailed:
+            chat.leave()
+            raise
         finally:
             chat.end()
         return self._last_word(self.connection.ended.result())
@@ -158,7 +162,7 @@ class _Session:
         return ConnectionFailed.exit_status
 
     async def unless_stopped(self, wanted: Awaitable[T]) -> T:
-        """Wait for `wanted`; a signal cancels it and raises `Stopped`."""
+        """Wait for `wanted`; what ends the client (`stop_for`) cancels it and is raised."""
         task = asyncio.ensure_future(wanted)
         either: set[asyncio.Future[Any]] = {task, self.stop}
         try:
@@ -168,7 +172,7 @@ class _Session:
                 task.cancel()
                 await asyncio.wait({task})
         if self.stop.done():
-            raise Stopped(self.stop.result())
+            raise self.stop.result()
         return await task
 
     async def _start_files(self) -> Address:
@@ -195,7 +199,7 @@ def _signals(session: _Session) -> Iterator[None]:
         if session.stop.done():
             session.connection.abandon("Interrupted.")
         else:
-            session.stop.set_result(signum)
+            session.stop_for(Stopped(signum))
 
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for signum in signals:

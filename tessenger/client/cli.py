@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tessenger import standard_streams
 from tessenger.client import app, options, profiles, render
 from tessenger.client.files import FileProcess, KeptRunning, NoFiles
 from tessenger.client.preferences import Preferences
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.sign_in import SignInFailed
 from tessenger.config import ClientSection, Config, is_loopback
-from tessenger.errors import ConnectionFailed, TessengerError
+from tessenger.errors import ConnectionFailed, OutputFailed, Stopped, TessengerError
+from tessenger.standard_streams import Writer
 
 NOT_CONNECTED = 3
 """Exit status of --exec and --json where there was no connection, no sign-in, or the session was ended."""
@@ -25,36 +26,29 @@ NOT_CONNECTED = 3
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client and return its exit status: 0 after a logout."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without Unicode shows question marks, not a traceback
+    return standard_streams.run("tessenger-client", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     asked = options.parser().parse_args(argv)
     try:
         return _run(asked)
     except ConnectionRefusedError:
         _complain(asked, "connection_failed", render.CONNECTION_REFUSED)
         return NOT_CONNECTED if _is_scripted(asked) else ConnectionFailed.exit_status
-    except app.Stopped as stopped:
-        return stopped.exit_status
+    except (OutputFailed, Stopped):
+        raise
     except TessengerError as error:
         of_connection = isinstance(error, ConnectionFailed | SignInFailed)
         _complain(asked, "connection_failed" if of_connection else "usage", str(error))
         return NOT_CONNECTED if of_connection and _is_scripted(asked) else error.exit_status
-    except BrokenPipeError:
-        _silence_stdout()
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except Exception as bug:  # noqa: BLE001 the last resort: nobody is shown a traceback
-        print(f"tessenger-client: an error in Tessenger itself: {type(bug).__name__}: {bug}", file=sys.stderr)
-        return 1
 
 
 def _run(asked: argparse.Namespace) -> int:
     file = profiles.read(profiles.usual_path())
     if asked.list_profiles:
         for line in file.lines():
-            print(line)
+            standard_streams.say(line)
         return 0
     settings = options.settings(asked, os.environ, file, _warn)
     os.environ.pop(options.PASSWORD_VARIABLE, None)  # the processes that this one starts need not have it
@@ -104,16 +98,17 @@ def _front_end(asked: argparse.Namespace, settings: app.Settings, preferences: P
         from tessenger.client.repl import in_terminal  # noqa: PLC0415 - a pipe does not pay for prompt_toolkit
 
         return in_terminal(preferences, sys.stdout.encoding or "")
-    from tessenger.client.filter import Filter, standard_input, to_stderr, to_stdout  # noqa: PLC0415 - nor the other way
+    from tessenger.client.filter import Filter, standard_input  # noqa: PLC0415 - nor the other way
     from tessenger.client.lines import Lines, ListedLines  # noqa: PLC0415
 
     lines: Lines = ListedLines(asked.exec, standard_input) if asked.exec else standard_input()
+    out, notices = Writer(sys.stdout), Writer(sys.stderr)
     if asked.json:
         from tessenger.client.json_lines import JsonLines  # noqa: PLC0415
 
-        return JsonLines(lines, to_stdout, to_stderr)
+        return JsonLines(lines, out, notices)
     prompts = not asked.exec and (person or not settings.credentials.password)
-    return Filter(lines, to_stdout, to_stderr, asks=person and prompts, prompts=prompts)
+    return Filter(lines, out, notices, asks=person and prompts, prompts=prompts)
 
 
 def _is_scripted(asked: argparse.Namespace) -> bool:
@@ -130,17 +125,12 @@ def _complain(asked: argparse.Namespace, code: str, text: str) -> None:
     if asked.json:
         from tessenger.client.json_lines import error_line  # noqa: PLC0415
 
-        print(error_line(code, text or "The server did not let this user in."), flush=True)
+        standard_streams.say(error_line(code, text or "The server did not let this user in."))
     elif text == render.CONNECTION_REFUSED and not asked.exec:
-        print(text, flush=True)
+        standard_streams.say(text)
     elif text:
-        print(f"tessenger-client: {text}", file=sys.stderr)
+        _warn(text)
 
 
 def _warn(text: str) -> None:
-    print(f"tessenger-client: {text}", file=sys.stderr)
-
-
-def _silence_stdout() -> None:
-    """Nobody reads any more: keep Python from complaining once more when it flushes at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    standard_streams.complain("tessenger-client", text)

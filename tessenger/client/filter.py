@@ -8,7 +8,6 @@ nothing to ask: then standard output has answers and messages and nothing else, 
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Sequence
 
 from tessenger.client import render
@@ -17,6 +16,8 @@ from tessenger.client.lines import LineReader, Lines
 from tessenger.client.reconnect import Patience
 from tessenger.client.session import Chat
 from tessenger.client.transfer import State
+from tessenger.errors import OutputFailed
+from tessenger.standard_streams import Writer
 from tessenger.wire.messages import AnyAnswer, GroupMessage, Message, Unread
 
 RESUME_SECONDS = 15.0
@@ -30,8 +31,7 @@ class Filter:
     patience = Patience(RESUME_SECONDS)
 
     def __init__(
-        self, lines: Lines, write: Callable[[str], None], write_notice: Callable[[str], None],
-        *, asks: bool, prompts: bool = True,
+        self, lines: Lines, write: Writer, write_notice: Writer, *, asks: bool, prompts: bool = True,
     ) -> None:  # fmt: skip
         self.asks = asks
         self.refused = False
@@ -98,8 +98,9 @@ class Filter:
         self.refused = self.refused or bool(self._failed)
 
     def once_shown(self, then: Callable[[], None]) -> None:
-        """Every line was flushed already."""
-        then()
+        """Every line was flushed already, unless nothing can be written any more."""
+        if self._write.failure is None:
+            then()
 
     def signed_in(self, user: str) -> None:
         """Remember whose messages those of a history are, and greet them."""
@@ -131,19 +132,11 @@ class Filter:
     def finish(self) -> None:
         """Every line was flushed already."""
 
+    def watch_output(self, on_failure: Callable[[OutputFailed], None]) -> None:
+        """End where the answers cannot be written; what is said aside is not what anybody waits for."""
+        self._write.watch(on_failure)
+
 
 def standard_input() -> LineReader:
     """Return this process's standard input."""
-    return LineReader(sys.__stdin__.fileno() if sys.__stdin__ else 0)
-
-
-def to_stdout(text: str) -> None:
-    """Write and flush."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
-
-
-def to_stderr(text: str) -> None:
-    """Write and flush."""
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    return LineReader(0)

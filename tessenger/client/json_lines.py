@@ -15,6 +15,7 @@ import msgspec
 from tessenger.client.filter import Filter
 from tessenger.client.lines import Lines
 from tessenger.client.transfer import State
+from tessenger.standard_streams import Writer
 from tessenger.wire.messages import AnyAnswer, Error, GroupMessage, Message, Offered, Pong, Unread, Welcome
 
 
@@ -31,9 +32,7 @@ def error_line(code: str, text: str) -> str:
 class JsonLines(Filter):
     """The front end for programs."""
 
-    def __init__(
-        self, lines: Lines, write: Callable[[str], None], write_notice: Callable[[str], None], *, asks: bool = False
-    ) -> None:
+    def __init__(self, lines: Lines, write: Writer, write_notice: Writer, *, asks: bool = False) -> None:
         super().__init__(lines, write, write_notice, asks=asks, prompts=False)
         self._from_wire = False
         self._states: dict[str, State] = {}

@@ -67,10 +67,11 @@ class ListedLines:
 
 
 class LineSplitter:
-    """Bytes in any fragmentation in, lines of text out. Pure."""
+    """Bytes in any fragmentation in, lines of text out, without a byte order mark before the first. Pure."""
 
     def __init__(self) -> None:
         self._rest = b""
+        self._encoding = "utf-8-sig"  # some programs mark a file of UTF-8 at its beginning
 
     def feed(self, data: bytes) -> list[str]:
         """Return the lines that `data` completes; b"" is the end of the input, which ends the last line too."""
@@ -78,7 +79,11 @@ class LineSplitter:
             lines, self._rest = [self._rest] if self._rest else [], b""
         else:
             *lines, self._rest = (self._rest + data).split(b"\n")
-        return [line.removesuffix(b"\r").decode("utf-8", "replace") for line in lines]
+        texts: list[str] = []
+        for line in lines:
+            texts.append(line.removesuffix(b"\r").decode(self._encoding, "replace"))
+            self._encoding = "utf-8"
+        return texts
 
 
 class LineReader:

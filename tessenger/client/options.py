@@ -15,6 +15,7 @@ from tessenger.client import profiles
 from tessenger.client.app import Settings
 from tessenger.client.commands import Call, Mistake, parse
 from tessenger.client.sign_in import Address, Credentials
+from tessenger.command_line import Parser
 from tessenger.config import load
 from tessenger.errors import ConfigError, UsageError
 
@@ -32,9 +33,9 @@ _EPILOG = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser of the command line."""
-    p = argparse.ArgumentParser(prog="tessenger-client", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    p = Parser(prog="tessenger-client", description=_DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     p.add_argument("server_ip", nargs="?", help="the server's address or host name")
     p.add_argument("tcp_port", nargs="?", type=int, help="the server's TCP port")
     p.add_argument("udp_port", nargs="?", type=int, help="the UDP port for files on this machine; 0: any free one")

@@ -16,7 +16,6 @@ from prompt_toolkit.input import Input, create_input
 from prompt_toolkit.utils import get_cwidth
 
 from tessenger.client import render
-from tessenger.client.app import Stopped
 from tessenger.client.channel import Channel
 from tessenger.client.colours import Depth, Painter, depth_of
 from tessenger.client.history import BoundedHistory, history_path
@@ -30,6 +29,7 @@ from tessenger.client.screen import Screen
 from tessenger.client.session import Chat
 from tessenger.client.tab import ChatCompleter
 from tessenger.client.toolbar import Standing, toolbar
+from tessenger.errors import OutputFailed, Stopped
 from tessenger.wire.messages import AnyAnswer, GroupMessage, Message, Unread
 from tessenger.wire.text import clean_line
 
@@ -196,6 +196,9 @@ class Repl:
     def finish(self) -> None:
         """Write what still waits."""
         self._screen.flush()
+
+    def watch_output(self, on_failure: Callable[[OutputFailed], None]) -> None:
+        """A terminal that goes away sends SIGHUP."""
 
     # ---- keys ----
 

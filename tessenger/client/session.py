@@ -159,14 +159,21 @@ class Chat:
             await self._files.changed()
 
     async def log_out(self) -> None:
-        """Sign out, unless that has happened; the connection's end follows within `LOGOUT_SECONDS`."""
-        if self._connection.ended.done():
-            return
-        if not self._leaving:
-            self._logout()
-        await asyncio.wait({self._connection.ended}, timeout=LOGOUT_SECONDS)
+        """Sign out, unless that has happened; the session's end follows within `LOGOUT_SECONDS`.
+
+        A server that cannot be told notices by itself: that is no failure of what was asked for before.
+        """
+        self.leave()
+        if self._connection.state == "connected":
+            await asyncio.wait({self._connection.ended}, timeout=LOGOUT_SECONDS)
         if not self._connection.ended.done():
-            self._connection.abandon(f"The server did not answer the logout within {LOGOUT_SECONDS:g} seconds.")
+            self._output.notice("The server could not be told that you leave; it notices by itself.")
+            self._connection.close()
+
+    def leave(self) -> None:
+        """Sign out without waiting for the answer, unless that has happened."""
+        if not self._leaving and not self._connection.ended.done():
+            self._logout()
 
     def cancel_foreground(self) -> bool:
         """Give up the newest of one's own uploads, if there is one; tell whether there was."""

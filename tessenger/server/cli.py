@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tessenger import __version__
+from tessenger import __version__, standard_streams
 from tessenger.command_line import Parser
 from tessenger.config import load
-from tessenger.errors import TessengerError
 
 _DESCRIPTION: Final = """\
 Serve a team's chat. What is left out comes from the environment (TESSENGER_SERVER_PORT and so on), then from
@@ -46,22 +45,19 @@ exit status:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    arguments = sys.argv[1:] if argv is None else list(argv)
-    try:
-        if arguments[:1] == ["users"]:
-            from tessenger.server import users  # noqa: PLC0415  a server needs nothing of it
+    return standard_streams.run("tessenger-server", lambda: _main(sys.argv[1:] if argv is None else list(argv)))
 
-            return users.main(arguments[1:])
-        if arguments[:1] == ["redact"]:
-            from tessenger.server import redact  # noqa: PLC0415  likewise
 
-            return redact.main(arguments[1:])
-        return _serve(_parser().parse_args(arguments))
-    except TessengerError as error:
-        print(f"tessenger-server: {error}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        return 130
+def _main(arguments: Sequence[str]) -> int:
+    if arguments[:1] == ["users"]:
+        from tessenger.server import users  # noqa: PLC0415  a server needs nothing of it
+
+        return users.main(arguments[1:])
+    if arguments[:1] == ["redact"]:
+        from tessenger.server import redact  # noqa: PLC0415  likewise
+
+        return redact.main(arguments[1:])
+    return _serve(_parser().parse_args(arguments))
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from tessenger.journal.store import SqliteJournal
 from tessenger.journal.text_logs import TextLogs
 from tessenger.server import admin
 from tessenger.server.roles import RoleContext, unix_ms
+from tessenger.standard_streams import say
 
 _DESCRIPTION: Final = """\
 Blank the text of a message for good, in the journal and in its activity log, where [redacted] stands from then on.
@@ -39,9 +40,9 @@ def main(argv: Sequence[str]) -> int:
         raise CannotStart(f"there is no journal in the data directory {context.data_dir}")
     with _locked(context.data_dir / "lock") as nobody_else:
         if nobody_else:
-            print(_redact_here(context, config, options.seq))
+            say(_redact_here(context, config, options.seq))
             return 0
-    print(admin.ask(Path(context.run_dir), admin.Redact(options.seq)))
+    say(admin.ask(Path(context.run_dir), admin.Redact(options.seq)))
     return 0
 
 

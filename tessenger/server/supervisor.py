@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import os
 import signal
 import socket
 import sys
@@ -29,6 +28,7 @@ from tessenger.config import Config
 from tessenger.errors import CannotStart, TessengerError
 from tessenger.server import acceptor, control, faults, logger, manager, roles, worker
 from tessenger.server.premises import Premises
+from tessenger.standard_streams import Writer
 from tessenger.state.credentials import Credentials
 
 START_SECONDS = 30.0
@@ -311,22 +311,11 @@ def _say(text: str) -> None:
 
 
 def _print(text: str, stream: TextIO) -> None:
-    with contextlib.suppress(OSError):  # nobody looks at it any more: no reason to stop serving
-        print(text, file=stream, flush=True)
-
-
-def _have_standard_streams() -> None:
-    """Open those of the three standard descriptors that are closed, or a socket would get what is meant for people."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
+    Writer(stream)(text + "\n")  # nobody looks at it any more: no reason to stop serving
 
 
 def run(config: Config, reload: Callable[[], Config]) -> int:
     """Run the server until it is told to stop. Returns the exit status; raises `TessengerError` where it cannot."""
-    _have_standard_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the supervisor has handlers of its own
     with Premises(config) as premises:
         roles.keep_errors(Path(config.server.data_dir))

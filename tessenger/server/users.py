@@ -13,6 +13,7 @@ from typing import Final
 from tessenger.command_line import Parser
 from tessenger.config import load
 from tessenger.errors import CredentialsError, InvalidName, UsageError
+from tessenger.standard_streams import say
 from tessenger.state import credentials
 from tessenger.wire import names
 
@@ -25,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     """Carry out the command after `users` and return the exit status. Raises `TessengerError`."""
     options = _parser().parse_args(argv)
     if options.command == "hash":
-        print(credentials.hashed(_password()))
+        say(credentials.hashed(_password()))
         return 0
 
     overrides = {"server": {"credentials": options.credentials}} if options.credentials else {}
@@ -34,17 +35,17 @@ def main(argv: Sequence[str]) -> int:
         case "add":
             _check_new(path, options.name)
             credentials.add(path, options.name, _password())
-            print(f"{options.name} was added to {path}")
+            say(f"{options.name} was added to {path}")
         case "remove":
             credentials.remove(path, options.name)
-            print(f"{options.name} was removed from {path}")
+            say(f"{options.name} was removed from {path}")
         case "passwd":
             _check_known(path, options.name)
             credentials.passwd(path, options.name, _password())
-            print(f"{options.name} has a new password in {path}")
+            say(f"{options.name} has a new password in {path}")
         case _:
             for name in credentials.Credentials.load(path).names.values():
-                print(name)
+                say(name)
     return 0
 
 

@@ -333,20 +333,6 @@ def test_a_signal_while_signing_in(client: PipedClient) -> None:
     assert client.errors == ""
 
 
-def test_a_reader_that_goes_away(server: FakeServer, tmp_path: Path) -> None:
-    """`client | head -1`: no traceback, a failure."""
-    with PipedClient(server.port, tmp_path, "--no-tls") as client:
-        client.sign_in()
-        assert client.process.stdout is not None
-        broken = subprocess.run(
-            ["sh", "-c", '"$@" | head -n 1', "sh", *SCRIPTED, "--no-tls", "127.0.0.1", str(server.port)],
-            input="ddd\n123\nactiveuser\nactiveuser\n", capture_output=True, text=True, env=environment(tmp_path),
-            timeout=30, check=False,
-        )  # fmt: skip
-    assert broken.stdout == "Please login\n"
-    assert "Traceback" not in broken.stderr
-
-
 def test_prompt_toolkit_is_not_imported(server: FakeServer, tmp_path: Path) -> None:
     """A filter does not pay for the REPL."""
     program = (

@@ -180,3 +180,14 @@ class TestUsersInATerminal:
         assert "Traceback" not in shown
         assert terminal.exitstatus == 130
         assert file.read_text() == "# team\neve old\n"
+
+
+def test_what_cannot_be_written_is_said(file: Path) -> None:
+    """A full disk is one line and status 1; an output that is closed has no reader, and that is fine."""
+    full = "tessenger-server: Cannot write to standard output: No space left on device.\n"
+    for words, status, errors in ((">/dev/full", 1, full), (">&-", 0, "")):
+        done = subprocess.run(
+            ["sh", "-c", f'"$@" {words}', "sh", *command("users", "list", "--credentials", file)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=50, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (status, "", errors)

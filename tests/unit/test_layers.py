@@ -21,7 +21,7 @@ LAYERS = (
     {"state", "journal"},  # implementations of the chat's ports
     {"chat"},  # every rule of the chat
     {"wire", "transfer"},  # the two protocols
-    {"config", "config_values", "command_line"},
+    {"config", "config_values", "command_line", "standard_streams"},
     {"errors", ""},  # "" is the package itself: its version
 )
 
