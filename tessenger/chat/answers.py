@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tessenger.chat import entries, events, words
+from tessenger.chat import entries, events
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.present import Group, Present
 from tessenger.wire import messages, names
@@ -108,8 +108,6 @@ def answer_to(re: int, entry: AnyEntry, present: Present) -> bytes:
     match entry:
         case entries.Message() | entries.GroupMessage():
             return sent(re, entry.seq, entry.at)
-        case entries.Command(code="", name="history"):  # a repeat is read again, so this is another request
-            return line(messages.Error("not_done", words.NOT_DONE, re))
         case entries.Command(code=""):
             return active_users(re, present)
         case entries.Command():
@@ -129,8 +127,6 @@ def answer_to(re: int, entry: AnyEntry, present: Present) -> bytes:
             return line(messages.AwayAnswer(re, entry.text))
         case entries.Signal():
             return line(messages.Offered(re, _TransferOf.of(entry.body)))
-        case entries.Offline():
-            return line(messages.Bye(re))
         case _:
             raise TypeError(f"no request leads to {type(entry).__name__}")
 

@@ -40,8 +40,8 @@ class Refusal(Struct, frozen=True):
     certain: bool = True
     target: str = ""
 
-    def as_error(self, re: int) -> Error:
-        """Return it as the answer to request `re`."""
+    def as_error(self, re: int | None) -> Error:
+        """Return it as the answer to request `re`; None: to one that has no id."""
         return Error(self.code, self.text, re)
 
 
@@ -80,12 +80,15 @@ class Handler(Protocol):
 class Rule(NamedTuple):
     """What carries a kind of request out. `command`: its name on the console, "" for none.
 
+    Where that is "", a refusal leaves nothing in the log: only what reads may be so, for a repeat is judged anew then.
     `for_anybody`: it needs no session. Where one is needed, no handler is called without.
+    `only_reads`: it is carried out whenever it is sent, also under an id that was used.
     """
 
     command: str
     handler: Handler
     for_anybody: bool = False
+    only_reads: bool = False
 
 
 class Hub:
@@ -135,10 +138,10 @@ class Hub:
                     link.waiting.append(request)
                     waits = True
                 elif not link.ended:
-                    command, handler, for_anybody = handlers[kind]
+                    _, handler, for_anybody, _ = handlers[kind]
                     refusal = handler(self, link, request) if link.session or for_anybody else _NOT_SIGNED_IN
                     if refusal is not None:
-                        self._refused(link, request, command, refusal)
+                        self._refused(link, request, refusal)
             except Exception:  # noqa: BLE001 the connection notes it; the others' requests are carried out all the same
                 link.fail()
         return waits
@@ -306,15 +309,18 @@ class Hub:
         elif entry.reason == "gone":  # they left, or were removed, before the log came to it
             self.say(link, answers.line(Error("not_member", words.NO_MEMBER_ANY_MORE, re)))
         else:
-            self._answer_again(link, re)
+            self._answer_again(link, re, entry)
 
-    def _answer_again(self, link: Link, re: int) -> None:
-        """Answer a request whose id was used before: from the journal, and in its place among the others."""
+    def _answer_again(self, link: Link, re: int, refused: entries.Refused) -> None:
+        """Answer a request whose id was used before: from the journal, and in its place among the others.
+
+        One that asks for something else than the first one was not carried out, and is told so.
+        """
 
         def found(entry: AnyEntry | Unavailable | None) -> None:
             if isinstance(entry, Unavailable):
                 answer = answers.line(Error("unavailable", words.UNAVAILABLE, re))
-            elif entry is None:
+            elif entry is None or not entries.is_repeat(refused, entry):
                 answer = answers.line(Error("not_done", words.NOT_DONE, re))
             else:
                 answer = answers.answer_to(re, entry, self.present)
@@ -342,15 +348,25 @@ class Hub:
         """Call `then` when everything that is ordered so far has been applied here."""
         self.append(link, 0, entries.Mark(), lambda _: then())
 
-    def refuse(self, link: Link, re: int, name: str, refusal: Refusal) -> None:
-        """Answer with an error, in order; a command that people issue also leaves its entry in the log."""
-        if name and link.session:
-            entry = entries.Command(
-                link.session, link.number, re, link.user, name, refusal.code, refusal.text, refusal.target
-            )
-            self.append(link, re, entry)
-        else:
+    def refuse(self, link: Link, re: int, name: str, refusal: Refusal, *, again: bool = False) -> None:
+        """Answer with an error, in order; a command that people issue also leaves its entry in the log.
+
+        `again`: with this error, too, where the id was used before.
+        """
+        if not name or not link.session:
             self.refuse_quietly(link, refusal.as_error(re))
+            return
+
+        def said(entry: AnyEntry) -> None:
+            if isinstance(entry, entries.Refused) and entry.reason == "repeat":
+                self.say(link, answers.line(refusal.as_error(re)))
+            else:
+                self.answer(link, re, entry)
+
+        command = entries.Command(
+            link.session, link.number, re, link.user, name, refusal.code, refusal.text, refusal.target
+        )
+        self.append(link, re, command, said if again else None)
 
     def refuse_quietly(self, link: Link, error: Error) -> None:
         """Answer with an error that leaves nothing in the log, but behind the answers that come before it."""
@@ -365,7 +381,7 @@ class Hub:
             request = link.waiting.popleft()
             refusal = self._handle(link, request)
             if refusal is not None:
-                self._refused(link, request, self._handlers[type(request)].command, refusal)
+                self._refused(link, request, refusal)
         self.delivery.flush()
         if link.throttled:
             link.go_on()
@@ -395,21 +411,28 @@ class Hub:
 
     def _handle(self, link: Link, request: AnyRequest | BadLine) -> Refusal | None:
         """Carry a request out, or say why not."""
-        _, handler, for_anybody = self._handlers[type(request)]
-        return handler(self, link, request) if link.session or for_anybody else _NOT_SIGNED_IN
+        rule = self._handlers[type(request)]
+        return rule.handler(self, link, request) if link.session or rule.for_anybody else _NOT_SIGNED_IN
 
-    def _refused(self, link: Link, request: AnyRequest | BadLine, command: str, refusal: Refusal) -> None:
+    def _refused(self, link: Link, request: AnyRequest | BadLine, refusal: Refusal) -> None:
         """Answer what a rule said no to; or look once more, when everything is known that was ordered before."""
-        re = getattr(request, "id", 0)
+
+        def refuse(refusal: Refusal) -> None:
+            rule, re = self._handlers[type(request)], getattr(request, "id", None)
+            if re is None:
+                self.refuse_quietly(link, refusal.as_error(None))
+            else:
+                self.refuse(link, re, rule.command, refusal, again=rule.only_reads)
+
         if refusal.certain:
-            self.refuse(link, re, command, refusal)
+            refuse(refusal)
             return
 
         def now() -> None:
             link.busy = False
             still = self._handle(link, request)
             if still is not None:
-                self.refuse(link, re, command, still)
+                refuse(still)
             self.proceed(link)
 
         link.busy = True

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tessenger.chat import entries
-from tessenger.chat.entries import AnyEntry, Message, Refused, RefusedReason
+from tessenger.chat.entries import AnyEntry, Message, RefusedReason
 from tessenger.chat.present import Present, Session, Snapshot
 from tessenger.wire import names
 
@@ -84,7 +84,9 @@ class Ledger:
                 judge = judges.get(kind)
                 reason = None if judge is None else judge(self, entry)
                 if reason is not None:
-                    ordered.append(Refused(reason, getattr(entry, "claim", 0), at=at, slot=slot, n=n))
+                    refused = entries.refused(entry, reason)
+                    refused.at, refused.slot, refused.n = at, slot, n
+                    ordered.append(refused)
                     continue
             entry.slot = slot
             entry.n = n
@@ -173,21 +175,20 @@ class Ledger:
     # ---- judgements: None, or why the entry is refused ----
 
     def judge_issued(self, entry: entries.Issued) -> RefusedReason | None:
-        """Anything on behalf of a person: by the worker that serves the session now, with a request id that is new."""
+        """Anything on behalf of a person: by the worker that serves the session now, with a request id that is new.
+
+        Only then it is asked whether it can be done: a repeat gets the answer of the first time, whatever holds now.
+        """
         session = self.present.sessions.get(entry.session)
         if session is None or session.number != entry.number:
             return "stale"
         if entry.request <= session.highest:
             return "repeat"
-        session.highest = entry.request
-        return None
-
-    def judge_group_message(self, entry: entries.GroupMessage) -> RefusedReason | None:
-        """A message to a group: by someone who is in it now, whatever their worker knew."""
-        group = self.present.group(entry.group)
-        if group is not None and names.key(entry.user) not in group.members:
-            return "gone"
-        return self.judge_issued(entry)
+        judge = _JUDGES_OF_STATE.get(type(entry))
+        reason = None if judge is None else judge(self, entry)
+        if reason is None:
+            session.highest = entry.request
+        return reason
 
     def judge_online(self, entry: entries.Online) -> RefusedReason | None:
         """A sign-in: of two that were claimed, the later one wins in whatever order they arrive."""
@@ -212,11 +213,20 @@ class Ledger:
         session = self.present.sessions.get(entry.session)
         return "stale" if session is None or session.number != entry.number else None
 
+    def judge_seen(self, entry: entries.Seen) -> RefusedReason | None:
+        """How far someone has read: nobody can have read what is not written."""
+        return "stale" if entry.session not in self.present.sessions or entry.upto > self._seq else None
+
+    # ---- of what a person asks, whether it can be done ----
+
+    def judge_group_message(self, entry: entries.GroupMessage) -> RefusedReason | None:
+        """A message to a group: by someone who is in it now, whatever their worker knew."""
+        group = self.present.group(entry.group)
+        return "gone" if group is not None and names.key(entry.user) not in group.members else None
+
     def judge_created(self, entry: entries.GroupCreated) -> RefusedReason | None:
         """A new group: the log has the last word on whether it is one."""
-        if names.key(entry.group) in self.present.groups:
-            return "exists"
-        return self.judge_issued(entry)
+        return "exists" if names.key(entry.group) in self.present.groups else None
 
     def judge_joined(self, entry: entries.GroupJoined) -> RefusedReason | None:
         """A new member."""
@@ -228,14 +238,12 @@ class Ledger:
             return "exists"
         if group.private and user not in group.invited and user != names.key(group.creator):
             return "gone"
-        return self.judge_issued(entry)
+        return None
 
     def judge_left(self, entry: entries.GroupLeft) -> RefusedReason | None:
         """The end of a membership: there must be one."""
         group = self.present.groups.get(names.key(entry.group))
-        if group is None or names.key(entry.to) not in group.members:
-            return "gone"
-        return self.judge_issued(entry)
+        return "gone" if group is None or names.key(entry.to) not in group.members else None
 
     def judge_invited(self, entry: entries.Invited) -> RefusedReason | None:
         """An invitation: by a member, of someone who is none."""
@@ -246,11 +254,7 @@ class Ledger:
             return "exists"
         if len(group.invited) >= MAX_INVITED and names.key(entry.to) not in group.invited:
             return "full"
-        return self.judge_issued(entry)
-
-    def judge_seen(self, entry: entries.Seen) -> RefusedReason | None:
-        """How far someone has read: nobody can have read what is not written."""
-        return "stale" if entry.session not in self.present.sessions or entry.upto > self._seq else None
+        return None
 
 
 def _offline(session: Session, reason: entries.OfflineReason) -> entries.Offline:
@@ -258,22 +262,23 @@ def _offline(session: Session, reason: entries.OfflineReason) -> entries.Offline
 
 
 _JUDGES: dict[type, Callable[[Ledger, Any], RefusedReason | None]] = {
-    entries.Message: Ledger.judge_issued,
-    entries.GroupMessage: Ledger.judge_group_message,
-    entries.Command: Ledger.judge_issued,
-    entries.Signal: Ledger.judge_issued,
+    **dict.fromkeys(entries.Issued.__subclasses__(), Ledger.judge_issued),
     entries.Online: Ledger.judge_online,
     entries.Resumed: Ledger.judge_resumed,
     entries.Detached: Ledger.judge_detached,
     entries.Offline: Ledger.judge_offline,
+    entries.Seen: Ledger.judge_seen,
+}
+"""How each kind is judged; kinds that are not here always hold."""
+
+_JUDGES_OF_STATE: dict[type, Callable[[Ledger, Any], RefusedReason | None]] = {
+    entries.GroupMessage: Ledger.judge_group_message,
     entries.GroupCreated: Ledger.judge_created,
     entries.GroupJoined: Ledger.judge_joined,
     entries.GroupLeft: Ledger.judge_left,
     entries.Invited: Ledger.judge_invited,
-    entries.AwaySet: Ledger.judge_issued,
-    entries.Seen: Ledger.judge_seen,
 }
-"""How each kind is judged; kinds that are not here always hold."""
+"""What of a person's requests depends on the present state, and how."""
 
 _UNCHANGING = frozenset({entries.Message, entries.GroupMessage, entries.Command, entries.Signal})
 """Journaled kinds that leave the present state as it is."""

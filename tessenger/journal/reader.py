@@ -158,7 +158,7 @@ class _Answers:
             self._part, self._upto, self._numbers = (session, after), after, {}
         for row in chunks.forward(db, self._upto, upto):
             self._upto = row[rows.SEQ]
-            if row[rows.SESSION] == session:
+            if row[rows.SESSION] == session and row[rows.KIND] in rows.ISSUED:
                 self._numbers.setdefault(row[rows.REQUEST], self._upto)
         found = self._numbers.get(request)
         return found if found is None or found <= upto else None

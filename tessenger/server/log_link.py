@@ -14,7 +14,7 @@ from itertools import islice
 from typing import cast
 
 from tessenger.chat import entries
-from tessenger.chat.entries import AnyEntry, Message, Refused
+from tessenger.chat.entries import AnyEntry, Message
 from tessenger.chat.ports import Worker
 from tessenger.chat.routing import Committed, Fed, Own, Placed, Told
 from tessenger.server import faults, frames, roles
@@ -214,7 +214,9 @@ class LogLink(asyncio.Protocol):
         reason: entries.RefusedReason = "repeat" if isinstance(entry, entries.Issued) else "stale"
         if isinstance(entry, entries.GroupCreated | entries.GroupJoined):
             reason = "exists"
-        return Refused(reason, getattr(entry, "claim", 0), slot=self._worker.slot, n=n)
+        refused = entries.refused(entry, reason)
+        refused.slot, refused.n = self._worker.slot, n
+        return refused
 
     def _appended(self, entry: AnyEntry) -> None:
         """See to it that what is appended is sent; while that is not possible, only that it does not become much."""

@@ -184,6 +184,21 @@ def test_new_journal_is_empty(pair: Pair) -> None:
     assert pair.reader.answer(1, 1) is None
 
 
+def test_an_answer_is_of_a_request_alone(pair: Pair) -> None:
+    """Not of how a session began, broke or went on, whose entries carry the session's number and an id, or 0."""
+    history = History()
+    (begun,) = pair.commit(history.online("aaa"))
+    assert isinstance(begun, entries.Online)
+    pair.commit(history.detach("aaa"))
+    assert [pair.reader.answer(begun.session, number) for number in (0, begun.request)] == [None, None]
+    (resumed,) = pair.commit(history.resume("aaa"))
+    assert isinstance(resumed, entries.Resumed)
+    assert pair.reader.answer(begun.session, resumed.request) is None
+    messages = [pair.commit(history.message("aaa", "bbb"))[0] for _ in range(10)]
+    (same_id,) = (m for m in messages if isinstance(m, entries.Message) and m.request == resumed.request)
+    assert pair.reader.answer(begun.session, resumed.request) == same_id
+
+
 def test_missed_has_only_what_is_due(pair: Pair) -> None:
     """A resumed session gets messages to it and to its groups since its user joined: no more, and not its own."""
     history = History()
