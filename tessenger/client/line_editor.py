@@ -17,10 +17,11 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory, DynamicAutoSuggest
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
-from prompt_toolkit.filters import has_focus
+from prompt_toolkit.filters import Condition, has_focus
 from prompt_toolkit.history import History
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
@@ -63,11 +64,15 @@ class TerminalOutput(Vt100_Output):
 
 
 class Hands(Struct, frozen=True):
-    """What the keys lead to. `may_enter`: whether the line is taken now; `interrupted`: whether it is time to leave."""
+    """What the keys lead to. `may_enter`: whether the line is taken now; `interrupted`: whether it is time to leave.
+
+    `may_leave`: whether the person, who wants to, leaves now.
+    """
 
     may_enter: Callable[[str], bool]
     entered: Callable[[str], None]
     interrupted: Callable[[], bool]
+    may_leave: Callable[[], bool]
     prompt: Callable[[], str]
     toolbar: Callable[[], str]
 
@@ -123,6 +128,10 @@ class LineEditor:
         finally:
             loop.remove_signal_handler(signal.SIGCONT)
 
+    def leave(self) -> None:
+        """End the typing, as Ctrl-D does."""
+        self.app.exit(exception=EOFError())
+
     def _continued(self) -> None:
         """Take the terminal again after a stop that leaves no time to give it back (SIGSTOP): the shell has used it.
 
@@ -176,6 +185,11 @@ def _keys(completer: ChatCompleter, hands: Hands) -> KeyBindings:
         if event.current_buffer.text:
             event.current_buffer.reset()
         elif hands.interrupted():
+            event.app.exit(exception=EOFError())
+
+    @keys.add("c-d", filter=in_line & Condition(lambda: not get_app().current_buffer.text))
+    def _(event: KeyPressEvent) -> None:
+        if hands.may_leave():
             event.app.exit(exception=EOFError())
 
     @keys.add("tab", filter=in_line)

@@ -19,6 +19,9 @@ from tessenger.wire.times import local_date
 NARROWEST = 24
 """Columns that a text must have to stand under its own beginning; in a smaller window it goes to the left."""
 
+UNSENT = "(not sent yet)"
+"""What stands behind a line that waits for a connection."""
+
 LEFT = 2
 """Columns by which a continued line is set off there."""
 
@@ -81,9 +84,15 @@ class Look:
         """Return what is mentioned aside."""
         return self._flowing(clean_line(text), columns, "dim")
 
-    def echo(self, prompt: str, line: str) -> str:
-        """Return a line that was typed, as it stays above; what was pasted may hold anything."""
-        return prompt + clean(line).replace("\n", f"\n{' ' * len(prompt)}")
+    def echo(self, prompt: str, line: str, *, unsent: bool = False) -> str:
+        """Return a line that was typed, as it stays above; what was pasted may hold anything.
+
+        One that is `unsent` waits for a connection, and shows it.
+        """
+        text = prompt + clean(line).replace("\n", f"\n{' ' * len(prompt)}")
+        if not unsent:
+            return text
+        return "\n".join(self.painter.paint(part, "dim") for part in f"{text}  {UNSENT}".split("\n"))
 
     def _flowing(self, text: str, columns: int, weight: str) -> str:
         lines = [

@@ -22,6 +22,7 @@ from tessenger.client.history import BoundedHistory, history_path
 from tessenger.client.line_editor import Hands, LineEditor, TerminalOutput, open_terminal
 from tessenger.client.look import Look
 from tessenger.client.notifications import Notifier, desktop_program
+from tessenger.client.open_lines import OpenLines
 from tessenger.client.people import People
 from tessenger.client.preferences import Preferences
 from tessenger.client.reconnect import FOREVER
@@ -40,9 +41,16 @@ COUNT_SECONDS = 1.0
 """How often a time on the toolbar is counted down."""
 
 LEAVE_HINT = "Press Ctrl-C again or Ctrl-D to sign out and leave."
+UNSENT_HINT = "There is no connection. Not sent yet, and lost if you leave now:"
+LEAVE_ALL_THE_SAME = "Once more leaves all the same."
+NOT_SENT = "The session has ended before these lines were answered:"
 PASTE_HINT = "This is one message of {} lines. Enter sends it, Ctrl-C clears it."
 
 NO_DESKTOP = "There is no notify-send here: the bell rings instead."
+
+
+_Lines = asyncio.Queue[tuple[str, Callable[[], None] | None] | None]
+"""Lines to carry out, each with what is to be called when it has its answer; None is the end."""
 
 
 class Repl:
@@ -69,8 +77,10 @@ class Repl:
         self._chat: Chat | None = None
         self._people: People | None = None
         self._user = ""
+        self._open = OpenLines()
         self._leave_armed = False
         self._asked_about = ""
+        self._asked_to_lose = 0
         self._told_of_bell = False
 
     # ---- the dialogue and the chat's output ----
@@ -162,12 +172,13 @@ class Repl:
         """Read lines and carry them out in order, until the person leaves; the session's end cancels this."""
         self._screen.flush()
         self._chat = chat
-        lines: asyncio.Queue[str | None] = asyncio.Queue()
+        lines: _Lines = asyncio.Queue()
         self._people = people = People(chat, connection, self.changed)
         hands = Hands(
-            may_enter=self._may_enter,
-            entered=lambda line: self._entered(line, lines),
-            interrupted=self._interrupted,
+            may_enter=lambda line: self._may_enter(line, chat, connection),
+            entered=lambda line: self._entered(line, lines, chat, connection),
+            interrupted=lambda: self._interrupted(chat, connection),
+            may_leave=lambda: self._may_leave(connection),
             prompt=lambda: f"{self._current}> ",
             toolbar=lambda: self._toolbar(chat, connection, server, people),
         )
@@ -187,9 +198,12 @@ class Repl:
             await asyncio.wait({typing, carrying, *background}, return_when=asyncio.FIRST_COMPLETED)
             if typing.done():  # Ctrl-D, or Ctrl-C twice
                 lines.put_nowait(None)
-                await asyncio.wait({carrying}, timeout=LEAVE_SECONDS)
+                if connection.state == "connected":
+                    await asyncio.wait({carrying}, timeout=LEAVE_SECONDS)
         finally:
             self._editor = None
+            if len(self._open) > self._asked_to_lose:
+                self._name_open(NOT_SENT)
             await self._notifier.close()
             await _end([typing, carrying, *background])
 
@@ -202,8 +216,10 @@ class Repl:
 
     # ---- keys ----
 
-    def _may_enter(self, text: str) -> bool:
+    def _may_enter(self, text: str, chat: Chat, connection: Channel) -> bool:
         """Ask once about a text of many lines; the same text entered again is the answer."""
+        if chat.leaves(text) and not self._may_leave(connection):
+            return False
         count, limit = text.count("\n") + 1, self._preferences.values.paste_lines
         if not limit or count <= limit or text == self._asked_about:
             return True
@@ -211,17 +227,37 @@ class Repl:
         self.notice(PASTE_HINT.format(count))
         return False
 
-    def _entered(self, line: str, lines: asyncio.Queue[str | None]) -> None:
-        self._screen.add(self._look.echo(f"{self._current}> ", line))
+    def _entered(self, line: str, lines: _Lines, chat: Chat, connection: Channel) -> None:
+        leaves = chat.leaves(line)
+        goes_out = chat.needs_server(line) and not leaves
+        connected = connection.state == "connected"
+        self._screen.add(self._look.echo(f"{self._current}> ", line, unsent=goes_out and not connected))
         self._leave_armed = False
         self._asked_about = ""
-        lines.put_nowait(line)
+        if leaves and not connected and self._editor is not None:
+            self._editor.leave()  # nobody is there who could answer it
+            return
+        self._asked_to_lose = 0
+        lines.put_nowait((line, self._open.add(line) if goes_out else None))
 
-    def _interrupted(self) -> bool:
+    def _may_leave(self, connection: Channel) -> bool:
+        """Name once what would be lost with the client; who wants to leave then does."""
+        if connection.state == "connected" or len(self._open) == self._asked_to_lose:
+            return True
+        self._asked_to_lose = len(self._open)
+        self._name_open(UNSENT_HINT)
+        self.notice(LEAVE_ALL_THE_SAME)
+        return False
+
+    def _name_open(self, heading: str) -> None:
+        for line in (heading, *self._open.named()):
+            self.notice(line)
+
+    def _interrupted(self, chat: Chat, connection: Channel) -> bool:
         """Ctrl-C on an empty line: give an upload up, or warn, or leave."""
         if self._leave_armed:
-            return True
-        if self._chat is None or not self._chat.cancel_foreground():
+            return self._may_leave(connection)
+        if not chat.cancel_foreground():
             self._leave_armed = True
             self.notice(LEAVE_HINT)
         return False
@@ -278,10 +314,10 @@ def columns_of(text: str) -> int:
     return get_cwidth(text) + text.count("\ufe0f")
 
 
-async def _carry_out(chat: Chat, lines: asyncio.Queue[str | None]) -> None:
+async def _carry_out(chat: Chat, lines: _Lines) -> None:
     """Carry out line by line until one of them leaves, or there are no more."""
-    while (line := await lines.get()) is not None:
-        await chat.execute(line)
+    while (typed := await lines.get()) is not None:
+        await chat.execute(*typed)
         if chat.leaving:
             return
 

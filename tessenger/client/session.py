@@ -57,6 +57,9 @@ LOGOUT_SECONDS = 5.0
 LEAVING = frozenset({"logout", "quit"})
 """Commands that end the session."""
 
+ANSWERED_HERE = frozenset({"clear", "help", "ignore", "notify", "set", "transfers"})
+"""Commands that need no server."""
+
 
 class KnownNames(Struct, frozen=True):
     """What can be completed: who is online, which groups there are."""
@@ -81,6 +84,7 @@ class Chat:
         self._limits = limits
         self._leaving = False
         self._wants_to_leave = False
+        self._on_answered: Callable[[], None] | None = None
         self._heading: Unread | None = None
         self._handlers: dict[str, Callable[..., None]] = {
             "msgto": self._msgto,
@@ -120,11 +124,28 @@ class Chat:
 
     # ---- what the person types ----
 
-    async def execute(self, line: str) -> None:
+    def leaves(self, line: str) -> bool:
+        """Tell whether a line ends the session."""
+        call = self.conversation.read(line)
+        return isinstance(call, Call) and call.command.name in LEAVING
+
+    def needs_server(self, line: str) -> bool:
+        """Tell whether a line is only carried out by the server."""
+        call = self.conversation.read(line)
+        return isinstance(call, Call) and call.command.name not in ANSWERED_HERE
+
+    async def execute(self, line: str, on_answered: Callable[[], None] | None = None) -> None:
         """Carry a line out in its turn: its answer is shown after the answers to all lines before it.
 
         Requests go out without waiting for answers, as these come in order; what is answered here waits for them.
+        `on_answered` is called once nothing more is to come of the line.
         """
+        self._on_answered = on_answered
+        await self._carry_out(line)
+        if self._on_answered is not None and not self._connection.ended.done():
+            self._on_answered()  # no request has taken it along
+
+    async def _carry_out(self, line: str) -> None:
         call = self.conversation.read(line)
         self.conversation.seen("")
         if call is None:
@@ -275,14 +296,18 @@ class Chat:
 
     def _ask(self, request: AnyRequest, on_answer: Callable[[AnyAnswer], None]) -> None:
         """Send a request; `on_answer` gets all parts of its answer as one. An error is shown in the server's words."""
+        on_answered, self._on_answered = self._on_answered, None
 
         def answered(answer: AnyAnswer) -> None:
+            if on_answered is not None:
+                on_answered()
             if isinstance(answer, Error):
                 self._output.refuse(render.error(answer))
             else:
                 on_answer(answer)
 
         if not self._connection.fits(request):
+            self._on_answered = on_answered
             self._output.refuse(f"This is too long for one line to the server ({self._limits.line_bytes} bytes).")
             return
         self._connection.request(request, whole(answered))

@@ -273,6 +273,7 @@ def test_a_broken_connection_is_resumed(server: FakeServer, tmp_path: Path) -> N
         terminal.until_shown("| reconnecting")
         terminal.type("msgto bbb still there?" + ENTER + "half a li")
         terminal.until_line("> half a li")
+        terminal.until_shown("> msgto bbb still there?  (not sent yet)")
         with FakeServer(port=server.port) as back:
             assert back.expect(Resume).token == "token-aaa"
             assert back.expect(MsgTo).text == "still there?"
@@ -282,6 +283,7 @@ def test_a_broken_connection_is_resumed(server: FakeServer, tmp_path: Path) -> N
             terminal.until_line("> half a li")
             terminal.type(CTRL_C + CTRL_D)
             assert terminal.wait() == 0
+            assert "Not sent yet, and lost" not in terminal.text()
 
 
 def test_a_session_that_cannot_be_resumed(server: FakeServer, terminal: PtyTerminal) -> None:
@@ -354,6 +356,30 @@ def test_leaving_while_there_is_no_server(server: FakeServer, terminal: PtyTermi
     terminal.type(CTRL_D)
     assert terminal.wait() == 0
     assert "The server could not be told that you leave; it notices by itself." in terminal.text()
+
+
+@pytest.mark.parametrize("leaving", [CTRL_D, "/logout" + ENTER])
+def test_lines_that_were_not_sent_are_named_before_they_are_lost(
+    server: FakeServer, terminal: PtyTerminal, leaving: str
+) -> None:
+    """They look unsent as long as there is no connection. Leaving asks once; what needs no server does not count."""
+    terminal.type("msgto bbb one" + ENTER)
+    terminal.until_shown("message sent at")
+    server.stop()
+    terminal.until_shown("| reconnecting")
+    terminal.type("msgto bbb two" + ENTER + "groupmsg g three" + ENTER + "set colours" + ENTER)
+    terminal.until_shown("> msgto bbb two  (not sent yet)")
+    terminal.until_shown("> groupmsg g three  (not sent yet)")
+    terminal.type(leaving)
+    terminal.until_shown("There is no connection. Not sent yet, and lost if you leave now:")
+    terminal.until_shown("Once more leaves all the same.")
+    shown = terminal.text()
+    named = shown[shown.index("Not sent yet, and lost") :]
+    assert "  msgto bbb two\n" in named
+    assert "  groupmsg g three\n" in named
+    assert "msgto bbb one" not in named
+    terminal.type(ENTER if leaving != CTRL_D else CTRL_D)
+    assert terminal.wait() == 0
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP])
