@@ -33,8 +33,6 @@ class CatchUp:
 
     def of_sign_in(self, after: int | None, upto: int) -> None:
         """Send what earlier sessions left unread; the client is told first how much it is."""
-        if after is not None and after > upto:  # kept from a server that has lost its past: it says nothing here
-            after = None
         self._hub.office.unread(self._link.user, after, upto, self._count, away=self._hub.rules.offline_delivery)
 
     def of_resume(self, after: int, upto: int) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from tessenger.chat import entries
+from tessenger.chat.runs import Run, Runs
 from tessenger.wire import names
 
 
@@ -64,7 +65,8 @@ class Member(Struct, gc=False):
 class Snapshot(Struct):
     """The present state at sequence number `seq`, as the journal hands it to a process that starts.
 
-    `slots` maps a worker's slot to its generation and to the `n` of its last journaled entry.
+    `slots` maps a worker's slot to its generation and to the `n` of its last journaled entry. `runs` are the server's,
+    in order, the present one last.
     """
 
     seq: int
@@ -74,6 +76,7 @@ class Snapshot(Struct):
     failures: dict[str, int]
     blocks: dict[str, tuple[str, int]]
     slots: dict[int, tuple[int, int]]
+    runs: list[Run] = []
 
 
 class Present:
@@ -93,6 +96,7 @@ class Present:
         self.groups_of: dict[str, list[Group]] = {}
         self.failures: dict[str, int] = {}
         self.blocks: dict[str, tuple[str, int]] = {}
+        self.runs = Runs(snapshot.runs if snapshot is not None else ())
         if snapshot is not None:
             self.seq, self.at = snapshot.seq, snapshot.at
             for session in sorted(snapshot.sessions, key=lambda s: s.seq):

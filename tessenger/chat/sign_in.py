@@ -174,8 +174,9 @@ def _online(hub: Hub, link: Link, request: Login, token: str, entry: AnyEntry) -
     """The session has begun: welcome, then what was left unread in earlier ones."""
     if not _attach(hub, link, entry):
         return
-    place = _welcome(hub, link, request.id, token, entry.seq)
-    CatchUp(hub, link, place).of_sign_in(request.after, entry.seq)
+    after = hub.present.runs.common(request, entry.seq)
+    place = _welcome(hub, link, request.id, token, entry.seq, after or 0)
+    CatchUp(hub, link, place).of_sign_in(after, entry.seq)
 
 
 def _resumed(hub: Hub, link: Link, request: Resume, entry: AnyEntry) -> None:
@@ -183,8 +184,9 @@ def _resumed(hub: Hub, link: Link, request: Resume, entry: AnyEntry) -> None:
     if isinstance(entry, entries.Refused) and not link.ended:
         _deny(hub, link, request.id, "session_expired")
     elif _attach(hub, link, entry):
-        place = _welcome(hub, link, request.id, request.token, entry.seq)
-        CatchUp(hub, link, place).of_resume(request.after, entry.seq)
+        after = hub.present.runs.common(request, entry.seq) or 0
+        place = _welcome(hub, link, request.id, request.token, entry.seq, after)
+        CatchUp(hub, link, place).of_resume(after, entry.seq)
 
 
 def _attach(hub: Hub, link: Link, entry: AnyEntry) -> bool:
@@ -202,10 +204,12 @@ def _attach(hub: Hub, link: Link, entry: AnyEntry) -> bool:
     return True
 
 
-def _welcome(hub: Hub, link: Link, re: int, token: str, seq: int) -> Place:
-    """Say that somebody is in, and return the place of what they missed."""
+def _welcome(hub: Hub, link: Link, re: int, token: str, seq: int, after: int) -> Place:
+    """Say that somebody is in, and return the place of what they missed: what is behind `after`."""
     limits = Limits(hub.rules.line_bytes, hub.rules.text_bytes, hub.rules.group_members)
-    hub.say(link, answers.line(Welcome(re, link.user, token, seq, limits)))
+    runs = hub.present.runs
+    welcome = Welcome(re, link.user, token, seq, limits, run=runs.current, runs=runs.ended, after=after)
+    hub.say(link, answers.line(welcome))
     hub.delivery.flush()
     return link.hold()
 

@@ -12,14 +12,15 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from tessenger.client.comeback import Comeback, Ending
 from tessenger.client.delivery import Delivery, Event, Relay
 from tessenger.client.keep_alive import KeepAlive
 from tessenger.client.link import LOST, Link
 from tessenger.client.position import Position
+from tessenger.client.progress import Progress
 from tessenger.client.reconnect import Dial, Ends, Patience
-from tessenger.client.seen import SeenReports
 from tessenger.client.unanswered import Unanswered
 from tessenger.errors import ConnectionFailed
 from tessenger.wire.messages import (
@@ -42,6 +43,8 @@ from tessenger.wire.messages import (
 WINDOW = 256
 """Unanswered requests before `room` waits; the server allows 1,024."""
 
+WENT_BACK = "The server has gone back to an earlier state, perhaps a backup: it does not have all that you have seen."
+
 _T = TypeVar("_T")
 
 
@@ -63,14 +66,13 @@ class Channel:
         self._keep_alive = KeepAlive(lambda: self.request(Ping(id=0), _ignore_pong), self.break_off)
         self._closing = False
         self._resuming: asyncio.Task[None] | None = None
-        self._seen = SeenReports(lambda seq: self._send(msgspec.json.encode(Seen(seq=seq))))
+        self._progress = Progress(lambda seq: self._send(msgspec.json.encode(Seen(seq=seq))))
+        self._on_notice = on_notice
         self._said = ""
         self._paused = False
-        self._position: Position | None = None
         self.fingerprint = ""
         self.token = ""
         self.user = ""
-        self.last_seq = 0
         self.missed_until = 0
         self.line_bytes = 65_536
         self.ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -152,24 +154,36 @@ class Channel:
 
     def keep(self, position: Position) -> None:
         """From here on keep in `position` what was shown; where it is known already, sign in with it."""
-        self._position = position
+        self._progress.keep(position)
 
     def come_back_with(self, login: Login) -> None:
         """Sign in with this after an absence longer than the server keeps a session, unless that is done elsewhere."""
         self._comeback.sign_in_with(login)
 
-    def shown(self, seq: int) -> None:
-        """Note that everything up to `seq` was shown; the server hears of it, and the file, within a second."""
-        if self._position is not None:
-            self._position.shown(seq)
-        if not self.ended.done():
-            self._seen.shown(seq)
+    @property
+    def run(self) -> str:
+        """The name of the server's run, "" where it has none."""
+        return self._progress.run
+
+    @property
+    def branch(self) -> int:
+        """What the numbers of events that come now are of; see `shown`."""
+        return self._progress.branch
+
+    def shown(self, seq: int, branch: int) -> None:
+        """Note that everything up to `seq` was shown; the server hears of it, and the file, within a second.
+
+        `branch` is what it was when that came: where the server has gone back since, the number says nothing any more.
+        """
+        self._progress.shown(seq, branch)
+
+    def ask_again(self, seq: int) -> None:
+        """Take events behind `seq` as if they had not come: the next connection brings them."""
+        self._progress.received = min(self._progress.received, seq)
 
     def tell_seen(self) -> None:
         """Tell the server, and the file, now what was shown."""
-        if self._position is not None:
-            self._position.save()
-        self._seen.now()
+        self._progress.tell()
 
     # ---- flow, breaks and endings ----
 
@@ -217,8 +231,7 @@ class Channel:
         elif isinstance(answer, Unread):
             self._delivery.event(answer)
         elif isinstance(answer, Event):
-            if answer.seq > self.last_seq:  # what a resumed session has shown already is not shown again
-                self.last_seq = answer.seq
+            if self._progress.came(answer.seq):
                 self._delivery.event(answer)
         elif isinstance(answer, Replaced | Closing | Error):
             self._said = answer.text
@@ -234,10 +247,8 @@ class Channel:
             self.token, self.user = answer.token, answer.user
             self.line_bytes = answer.limits.line_bytes
             self.missed_until = answer.seq
-            if answer.seq < self.last_seq:  # a server that has lost its past counts from there
-                self.last_seq = 0
-            if self._position is not None:
-                self._position.begin(answer.seq)
+            if self._progress.welcomed(answer):
+                self._on_notice(WENT_BACK)
         if isinstance(answer, Bye):
             self._finish(Ending("", ok=True))
         self._delivery.answer(answer, on_answer)
@@ -260,9 +271,7 @@ class Channel:
 
     def _finish(self, ending: Ending) -> None:
         self._keep_alive.stop()
-        self._seen.stop()
-        if self._position is not None:
-            self._position.save()
+        self._progress.end()
         if self._resuming is not None and self._resuming is not asyncio.current_task():
             self._resuming.cancel()
         if not self.ended.done():
@@ -290,17 +299,17 @@ class Channel:
 
     async def _resume(self, ending: Ending) -> None:
         ends = Ends(self._receive, self._use, self._lost, self._over)
-        ended = await self._comeback.take_up(ending, lambda: Resume(0, self.token, self._received), ends)
+        ended = await self._comeback.take_up(ending, self._presented, ends)
         if ended is not None:
             self._finish(ended)
 
-    @property
-    def _received(self) -> int:
-        """The number of the last event that was received, by this run of the program or an earlier one."""
-        return max(self.last_seq, self._position.seq if self._position is not None else 0)
+    def _presented(self) -> Resume:
+        resume = Resume(0, self.token, self._progress.reached)
+        return replace(resume, **self._progress.fields())
 
     def _over(self) -> Login | None:
-        return self._comeback.another_session(self._received, self._answered)
+        login = self._comeback.another_session(self._answered)
+        return replace(login, **self._progress.fields(), after=self._progress.reached or None) if login else None
 
     def _use(self, link: Link) -> None:
         self._link = link

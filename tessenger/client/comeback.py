@@ -66,8 +66,8 @@ class Comeback:
         self._expired = False
         return None
 
-    def another_session(self, after: int, fail: Callable[[int, Error], None]) -> Login | None:
-        """Return how to begin another session, None where that must not be, with what was received up to `after`.
+    def another_session(self, fail: Callable[[int, Error], None]) -> Login | None:
+        """Return how to begin another session, None where that must not be.
 
         Nobody knows what became of the requests that were sent in the one that is over: they `fail`.
         """
@@ -76,7 +76,7 @@ class Comeback:
         self._expired = True
         for number in self._unanswered.up_to(self._last_sent):
             fail(number, Error("unknown_outcome", UNKNOWN_OUTCOME, number))
-        return replace(self._login, after=after or None)
+        return self._login
 
     def _waits(self, until: float | None) -> None:
         self.retry_at = until

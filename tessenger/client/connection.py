@@ -158,6 +158,11 @@ class Connection(Requests, AsyncIterator[Event]):
         """`connected`, `reconnecting` or `offline`."""
         return self._channel.state
 
+    @property
+    def run(self) -> str:
+        """The name of the server's run, "" where it has none: `seq` of events can be compared within one run only."""
+        return self._channel.run
+
     # ---- requests ----
 
     async def request(self, message: AnyRequest, answer: type[A]) -> A:

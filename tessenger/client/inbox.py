@@ -12,6 +12,7 @@ from collections import deque
 
 from tessenger.client.channel import Channel
 from tessenger.client.delivery import Event
+from tessenger.client.position import MAX_NUMBER
 from tessenger.wire.messages import GroupMessage, Message, Unread
 
 QUEUE_BYTES = 4 * 1024 * 1024
@@ -26,11 +27,11 @@ class Inbox:
     def __init__(self, channel: Channel, limit: int) -> None:
         self._channel = channel
         self._limit = limit
-        self._events: deque[Event] = deque()
+        self._events: deque[tuple[Event, int]] = deque()  # each with the branch that it came in
         self._bytes = 0
-        self._last = 0
         self._letting_go = False
-        self._reading: Event | None = None
+        self._let_go_behind = 0
+        self._reading: tuple[Event, int] | None = None
         self._news = asyncio.Event()
         channel.ended.add_done_callback(lambda _: self._news.set())
 
@@ -42,13 +43,10 @@ class Inbox:
     def put(self, event: Event) -> None:
         """Take what comes."""
         if self._letting_go or self._is_beyond(4):
-            self._letting_go = True
-            self._channel.last_seq = self._last  # from here on it will be asked for again
+            self._let_go(event)
             return
-        self._events.append(event)
+        self._events.append((event, self._channel.branch))
         self._bytes += _size(event)
-        if not isinstance(event, Unread):
-            self._last = event.seq
         self._news.set()
         if self._is_beyond(1):
             self._channel.pause()
@@ -67,14 +65,26 @@ class Inbox:
             self._news.clear()
             await self._news.wait()
         self._reading = self._events.popleft()
-        self._bytes -= _size(self._reading)
-        return self._reading
+        event, _ = self._reading
+        self._bytes -= _size(event)
+        return event
 
     def done(self) -> None:
         """What was read last was dealt with: it need not be shown at the next sign-in."""
-        if self._reading is not None and not isinstance(self._reading, Unread):
-            self._channel.shown(self._reading.seq)
+        if self._reading is not None:
+            event, branch = self._reading
+            if not isinstance(event, Unread):
+                self._channel.shown(event.seq, branch)
         self._reading = None
+
+    def _let_go(self, event: Event) -> None:
+        """Keep nothing of this event and what comes behind it: it will be asked for again."""
+        if not self._letting_go:
+            self._letting_go = True
+            self._let_go_behind = MAX_NUMBER
+        if not isinstance(event, Unread):
+            self._let_go_behind = min(self._let_go_behind, event.seq - 1)
+            self._channel.ask_again(self._let_go_behind)
 
     def _is_beyond(self, share: float) -> bool:
         """Tell whether what waits is at least so many times what may."""

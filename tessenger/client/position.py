@@ -1,8 +1,10 @@
 """How far someone has read, kept from one run of a program to the next, so that nothing is shown twice. In the client.
 
-A file for each server and user, 0600, replaced in one step at most once a second: `SEQ FINGERPRINT`. The fingerprint is
-that of the server's key: a server that was set up anew counts from the beginning again, and has another key. Whatever
-else the file holds counts as nothing: the server itself then says what was not shown, up to a second less exactly.
+A file for each server and user, 0600, replaced in one step at most once a second: `SEQ FINGERPRINT RUN RUN:SEQ ...`.
+The fingerprint is that of the server's key: a server that was set up anew counts from the beginning again, and has
+another key. Behind it stand the runs of the server that the number belongs to (see `Lineage`), where it names any.
+Whatever else the file holds counts as nothing: the server itself then says what was not shown, up to a second less
+exactly.
 """
 
 from __future__ import annotations
@@ -11,28 +13,56 @@ import asyncio
 import re
 from pathlib import Path
 
+from msgspec import Struct
+
 from tessenger.client import kept_file
+from tessenger.wire.messages import MAX_RUNS, EndedRun, Welcome
 from tessenger.wire.names import is_name, key
 
 _ODD = re.compile(r"[^0-9a-z.:_-]")
+_RUN = re.compile(r"[0-9A-Za-z]{1,64}\Z")
+
+MAX_NUMBER = 2**53
+"""The largest sequence number there may be."""
 
 SAVE_SECONDS = 1.0
 """How often, at most, the file is written. What comes after a longer silence is saved at once."""
 
 
+class Lineage(Struct, frozen=True):
+    """The server's run that gave a number, and those before it, each with the number that it ended at.
+
+    The server named them when it said welcome, and is told them again with the number: where a backup was put back, it
+    gives numbers a second time, and only the runs tell which are the same.
+    """
+
+    run: str = ""
+    runs: tuple[EndedRun, ...] = ()
+
+    @classmethod
+    def of(cls, welcome: Welcome) -> Lineage:
+        """Return what a welcome names; nothing, where that makes no sense or the server names none."""
+        runs = tuple(welcome.runs[-MAX_RUNS:])
+        sane = all(_RUN.match(run) and 0 <= upto <= MAX_NUMBER for run, upto in (*runs, (welcome.run, 0)))
+        return cls(welcome.run, runs) if sane else cls()
+
+    def fields(self) -> dict[str, str | list[EndedRun]]:
+        """Return it as `login` and `resume` have it."""
+        return {"run": self.run, "runs": list(self.runs)}
+
+
 class Position:
-    """The number of the last event that was shown; 0: none is known."""
+    """The number of the last event that was shown, and the runs that it belongs to; 0: none is known."""
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         self._path = path
         self._fingerprint = fingerprint or "-"
-        self.seq = self._saved = self._load()
+        self.seq, self.lineage = self._saved = self._load()
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, server_seq: int) -> None:
-        """Someone has signed in at a server that has come to `server_seq`; one that is behind has lost its past."""
-        if server_seq < self.seq:
-            self.seq = 0
+    def go_on(self, lineage: Lineage, upto: int) -> None:
+        """From here on numbers are of this lineage; what was shown above `upto` is not in it."""
+        self.seq, self.lineage = min(self.seq, upto), lineage
 
     def shown(self, seq: int) -> None:
         """Everything up to `seq` was shown."""
@@ -47,26 +77,41 @@ class Position:
             self._timer = None
         self._write()
 
+    @property
+    def _is_saved(self) -> bool:
+        return (self.seq, self.lineage) == self._saved
+
     def _write_once_a_second(self) -> None:
-        if self.seq == self._saved:
+        if self._is_saved:
             self._timer = None
         else:
             self._timer = asyncio.get_running_loop().call_later(SAVE_SECONDS, self._write_once_a_second)
             self._write()
 
-    def _load(self) -> int:
+    def _load(self) -> tuple[int, Lineage]:
         try:
-            seq, _, fingerprint = self._path.read_text("ascii").strip().partition(" ")
-            return int(seq) if fingerprint == self._fingerprint and 0 <= int(seq) <= 2**53 else 0
+            seq, fingerprint, *runs = self._path.read_text("ascii").split()
+            if fingerprint == self._fingerprint and 0 <= int(seq) <= MAX_NUMBER:
+                return int(seq), _lineage(runs)
         except (OSError, ValueError):  # none yet, or damaged
-            return 0
+            pass
+        return 0, Lineage()
 
     def _write(self) -> None:
-        if self.seq == self._saved:
+        if self._is_saved:
             return
-        self._saved = self.seq
-        # A full or read-only disk is no reason to stop talking: the server knows it too.
-        kept_file.write(self._path, f"{self.seq} {self._fingerprint}\n".encode())
+        self._saved = self.seq, self.lineage
+        runs = [self.lineage.run, *(f"{run}:{upto}" for run, upto in self.lineage.runs)]
+        line = " ".join([str(self.seq), self._fingerprint, *runs]).rstrip()
+        kept_file.write(self._path, f"{line}\n".encode())  # a full disk is no reason to stop: the server knows it too
+
+
+def _lineage(words: list[str]) -> Lineage:
+    """Read the runs of the file. Raises `ValueError`."""
+    if not words:
+        return Lineage()
+    ended = [word.partition(":") for word in words[1:]]
+    return Lineage(words[0], tuple((run, int(upto)) for run, _, upto in ended))
 
 
 class Positions:

@@ -24,6 +24,11 @@ class SeenReports:
         if self._timer is None and self._shown > self._told:
             self._timer = asyncio.get_running_loop().call_later(SEEN_SECONDS, self.now)
 
+    def go_back(self, seq: int) -> None:
+        """What was shown above `seq` is nothing that the server has any more."""
+        self._shown = min(self._shown, seq)
+        self._told = min(self._told, seq)
+
     def now(self) -> None:
         """Tell it now, if there is news."""
         self.stop()

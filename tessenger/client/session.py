@@ -338,7 +338,7 @@ class Chat:
                     self._not_in(event.group)
             case _:
                 self._files.on_event(event)
-        self._output.once_shown(partial(self._connection.shown, event.seq))
+        self._output.once_shown(partial(self._connection.shown, event.seq, self._connection.branch))
 
     def _head(self, seq: int) -> None:
         """Show what stands above the messages of an absence, if event `seq` is the first of them that is shown."""

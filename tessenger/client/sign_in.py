@@ -79,7 +79,7 @@ async def attempt(connection: Channel, login: Login, positions: Positions) -> We
     position = positions.of(login.user, connection.fingerprint)
     if position is not None:
         connection.keep(position)
-        login = replace(login, after=position.seq or None)
+        login = replace(login, after=position.seq or None, **position.lineage.fields())
     answer = await connection.ask(login)
     for _ in range(BUSY_RETRIES):
         if not isinstance(answer, Denied | Error) or answer.code != "unavailable":

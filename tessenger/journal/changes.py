@@ -12,6 +12,7 @@ from typing import Any
 
 from tessenger.chat import entries
 from tessenger.chat.present import Group, Member, Session, Snapshot
+from tessenger.chat.runs import Run
 from tessenger.journal import chunks, rows
 from tessenger.journal.counters import Counters
 from tessenger.wire import names
@@ -180,6 +181,11 @@ def read_last(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> tuple[
     return last_seq(db), 0 if row is None else row[rows.AT]
 
 
+def read_runs(db: sqlite3.Connection) -> list[Run]:
+    """Return the runs of the server that are kept, in order."""
+    return [Run(*row) for row in db.execute("SELECT name, after_seq FROM runs ORDER BY place")]
+
+
 def read_snapshot(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Snapshot:
     """Return the present state; call it within a transaction, so that all of it is of one moment.
 
@@ -213,4 +219,5 @@ def read_snapshot(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Sn
         failures=dict(db.execute("SELECT key, failures FROM failures").fetchall()),
         blocks={key: (user, until) for key, user, until in db.execute("SELECT key, user, until FROM blocks")},
         slots=counted.slots(),
+        runs=read_runs(db),
     )

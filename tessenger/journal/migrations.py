@@ -16,6 +16,9 @@ _INVITATIONS: Final = """
 CREATE TABLE invitations (
     name TEXT NOT NULL COLLATE NOCASE, user TEXT NOT NULL COLLATE NOCASE, PRIMARY KEY (name, user)) WITHOUT ROWID"""
 
+RUNS: Final = """
+CREATE TABLE runs (place INTEGER PRIMARY KEY, name TEXT NOT NULL, after_seq INTEGER NOT NULL)"""
+
 
 def migrate(db: sqlite3.Connection, version: int) -> None:
     """Bring the tables up to `version`, all or none; a reader that is open meanwhile goes on."""
@@ -66,5 +69,10 @@ def _from_3(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE ordered")
 
 
-_STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1, 2: _from_2, 3: _from_3}
+def _from_4(db: sqlite3.Connection) -> None:
+    """Runs had no names."""
+    db.execute(RUNS)
+
+
+_STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}
 """What makes tables of each older version those of the next."""

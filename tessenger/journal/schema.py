@@ -7,6 +7,8 @@ repeated request led to is found through `requests`, which says for each session
 to `request` are; an id rises with the sequence number. User and group names are ASCII, so NOCASE compares as
 `names.key` does.
 
+`runs` has the newest runs of the server (see `chat.runs`), each with the number behind which its entries begin.
+
 `meta` has one row:
 epoch        how many times a server has started on this journal
 start_seq    the number behind which the running server's entries begin
@@ -30,7 +32,7 @@ from tessenger.journal import chunks, migrations, rows, targets
 APPLICATION_ID = 0x54455353
 """`TESS`: marks an SQLite file as a journal of Tessenger."""
 
-VERSION = 4
+VERSION = 5
 """Of these tables (`PRAGMA user_version`)."""
 
 BUSY_SECONDS = 5.0
@@ -72,11 +74,12 @@ CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL) WITHOUT 
 CREATE TABLE blocks (key TEXT PRIMARY KEY, user TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, n INTEGER NOT NULL);
 CREATE TABLE text_logs (name TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
+{migrations.RUNS};
 """  # noqa: S608 constants only
 
 _SMALL = (
     "meta", "sessions", "requests", "users", "groups", "invitations", "memberships", "failures", "blocks", "slots",
-    "text_logs",
+    "text_logs", "runs",
 )  # fmt: skip
 """Tables that are checked whole when the journal is opened; the log may be long."""
 

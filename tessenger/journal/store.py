@@ -16,6 +16,7 @@ tables by `settle`, or with a later batch. Until then readers do not find it: th
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -61,6 +62,9 @@ IN_TAIL = 1_024
 PAGE = 4_096
 """Bytes of a page of the file, and about what a row in a place of its own adds to the write-ahead file."""
 
+KEPT_RUNS = 1_000
+"""Runs of the server whose names are kept, at most: some 30 bytes each."""
+
 SPARE_PAGES = 2_048
 """Free pages (of 4 KiB) that stay in the file, for what comes."""
 
@@ -78,8 +82,7 @@ class SqliteJournal:
         self._synchronous = "NORMAL" if self._reserving else "FULL"
         self._db.execute(f"PRAGMA synchronous = {self._synchronous}")
         try:
-            (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
-            self._tail.open(epoch, changes.read_last(self._db)[0])
+            self._tail.open(self._run, changes.read_last(self._db)[0])
             self._seq, _ = changes.read_last(self._db, self._tail.rows)
             self._counting = Counting.read(self._db, self._tail.rows)
             self._reserved, self._logged_seq = self._db.execute("SELECT reserved_seq, logged_seq FROM meta").fetchone()
@@ -191,7 +194,7 @@ class SqliteJournal:
     # ---- the life of a server ----
 
     def begin_epoch(self, now_ms: int, grace_ms: int) -> int:
-        """Begin a server's run: return its epoch, one above the last. On the disk when this returns.
+        """Begin a server's run, under a new name: return its epoch, one above the last. On the disk when this returns.
 
         Every stored session is detached until `now_ms` + `grace_ms`; no worker of an earlier server counts any more.
         """
@@ -203,10 +206,12 @@ class SqliteJournal:
             db.execute("DELETE FROM slots")
             db.execute("UPDATE sessions SET detached_until = ?", (now_ms + grace_ms,))
             db.execute("UPDATE meta SET epoch = epoch + 1, start_seq = ?1, reserved_seq = ?1", (start,))
+            db.execute("INSERT INTO runs (name, after_seq) VALUES (?, ?)", (secrets.token_hex(8), start))
+            db.execute("DELETE FROM runs WHERE place <= (SELECT max(place) FROM runs) - ?", (KEPT_RUNS,))
         self._seq = self._reserved = start
         self._counting = Counting(Counters(start))
         (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
-        self._tail.begin(epoch)
+        self._tail.begin(self._run)
         return int(epoch)
 
     def seat(self, slot: int, generation: int) -> None:
@@ -291,6 +296,18 @@ class SqliteJournal:
         self._counted()
 
     # ---- inside ----
+
+    @property
+    def _run(self) -> int:
+        """The name of the server's run, as a number: what its tail is known by.
+
+        Before version 5 runs had no names but the epoch, which a backup that is put back counts anew.
+        """
+        runs = changes.read_runs(self._db)
+        if runs:
+            return int(runs[-1].name, 16)
+        (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
+        return int(epoch)
 
     def _keep_in_tail(self, new: list[rows.Row], parts: list[chunks.Part]) -> bool:
         """Commit rows, packed as `parts`, to the tail; tell whether that was possible, and worth it."""

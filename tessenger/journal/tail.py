@@ -50,8 +50,8 @@ class Tail:
         self._end = _HEAD.size
         self._used = _HEAD.size
 
-    def open(self, epoch: int, last: int) -> None:
-        """Open the file; have the `rows` behind number `last` that a process left in the server's run `epoch`.
+    def open(self, run: int, last: int) -> None:
+        """Open the file; have the `rows` behind number `last` that a process left in this run of the server.
 
         Raises `JournalError` where that is not possible, or another process has it open.
         """
@@ -66,19 +66,19 @@ class Tail:
             reason = "it is in use by another process" if isinstance(error, BlockingIOError) else error.strerror
             raise JournalError(f"The journal's tail {self._path} cannot be opened: {reason}.") from error
         self._used = len(data)
-        self.rows, self._end = _following(data, epoch, last)
+        self.rows, self._end = _following(data, run, last)
         if self.rows:
             self.parts = parts_of(self.rows)
             self._has_room = self._wanted and len(data) == SIZE
         else:
-            self.begin(epoch)
+            self.begin(run)
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, run: int) -> None:
         """Let it be of this run of the server, empty, and have all the room that it will need, if there is so much."""
         self.settled()
         if self._fd >= 0:
             try:
-                _write(self._fd, _HEAD.pack(_MAGIC, epoch).ljust(SIZE, b"\0"), 0)
+                _write(self._fd, _HEAD.pack(_MAGIC, run).ljust(SIZE, b"\0"), 0)
                 self._used = _HEAD.size
                 self._has_room = True
             except OSError:  # as documented
@@ -138,11 +138,11 @@ class Tail:
             self._used = self._end
 
 
-def _following(data: bytes, epoch: int, last: int) -> tuple[list[Row], int]:
+def _following(data: bytes, run: int, last: int) -> tuple[list[Row], int]:
     """Return the rows of a file that go on behind number `last`, and where the last record of them ends."""
     rows: list[Row] = []
     at = end = _HEAD.size
-    if data[:at] != _HEAD.pack(_MAGIC, epoch):
+    if data[:at] != _HEAD.pack(_MAGIC, run):
         return rows, end  # of another run: the journal is a backup that was put in the place of that one's
     while at + _RECORD.size <= len(data):
         size, checksum = _RECORD.unpack_from(data, at)

@@ -19,12 +19,18 @@ PROTOCOL = 1
 Id = Annotated[int, Meta(ge=0, le=2**53)]
 """A request id: rises within a session. 2**53: the largest integer that every JSON reader keeps exact."""
 
+MAX_RUNS = 16
+"""Earlier runs of a server that it names in its welcome: a line of half a kilobyte."""
+
 MAX_HISTORY = 1_000
 """Messages that one request can ask for."""
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 ShortText = Annotated[str, Meta(max_length=255)]
 Host = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:_-]{0,255}$")]
+EndedRun = tuple[ShortText, Id]
+"""A run of the server, and the number of the log that it ended at."""
+
 TransferId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 """Sixteen hexadecimal digits, chosen by the sender at random: also the UDP session id."""
 
@@ -42,8 +48,9 @@ class Request(Struct, tag_field="type", frozen=True, gc=False):
 class Login(Request, tag="login", frozen=True, gc=False):
     """Sign in. `udp_host` and `udp_port` are what others are told to send files to; host "" means the address seen.
 
-    `after`: the last sequence number that this client has shown, when it keeps one. `unless_online`: of a program that
-    comes back by itself, which must not take over where the person has signed in meanwhile.
+    `after`: the last sequence number that this client has shown, when it keeps one; `run` and `runs`: what the welcome
+    said under which it did. `unless_online`: of a program that comes back by itself, which must not take over where the
+    person has signed in meanwhile.
     """
 
     id: Id
@@ -54,15 +61,19 @@ class Login(Request, tag="login", frozen=True, gc=False):
     protocol: int = PROTOCOL
     after: Id | None = None
     unless_online: bool = False
+    run: ShortText = ""
+    runs: list[EndedRun] = []
 
 
 class Resume(Request, tag="resume", frozen=True, gc=False):
-    """Take up a session whose connection broke; `after` is the last sequence number received."""
+    """Take up a session whose connection broke; `after` is the last sequence number received, `run` as in `Login`."""
 
     id: Id
     token: ShortText
     after: Id
     protocol: int = PROTOCOL
+    run: ShortText = ""
+    runs: list[EndedRun] = []
 
 
 class MsgTo(Request, tag="msgto", frozen=True, gc=False):
@@ -298,7 +309,11 @@ class Limits(Struct, frozen=True, gc=False):
 
 
 class Welcome(Answer, tag="welcome", frozen=True, gc=False):
-    """Signed in, or resumed. Events with numbers up to `seq` that were missed follow first, then live ones."""
+    """Signed in, or resumed. Events with numbers up to `seq` that were missed follow first, then live ones.
+
+    `run` is the server's run, `runs` are earlier ones that led to it. `after` is how far the client's own `after` holds
+    here: less where the server has lost what came behind it, 0 where it knows of nothing that the client has.
+    """
 
     re: Id
     user: str
@@ -307,6 +322,9 @@ class Welcome(Answer, tag="welcome", frozen=True, gc=False):
     limits: Limits
     protocol: int = PROTOCOL
     features: list[str] = []
+    run: str = ""
+    runs: list[EndedRun] = []
+    after: int = 0
 
 
 class Denied(Answer, tag="denied", frozen=True, gc=False):

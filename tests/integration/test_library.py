@@ -455,7 +455,7 @@ def test_long_texts_count_by_their_length(server: FakeServer, state: Path, monke
                     found += 1
                     if found % 10 == 0:
                         await chat.ping()
-                most = max(most, sum(len(e.text) for e in chat._inbox._events if isinstance(e, Message)))
+                most = max(most, sum(len(e.text) for e, _ in chat._inbox._events if isinstance(e, Message)))
         return found
 
     assert asyncio.run(scenario()) == 400

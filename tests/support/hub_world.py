@@ -75,16 +75,19 @@ class World:
         max_attempts: int = 3,
         *,
         offline_delivery: bool = False,
+        journal: MemoryJournal | None = None,
     ) -> None:
-        """Every user's password is `123`."""
+        """Every user's password is `123`. `journal`: one that a server has left, for another run of it."""
         self.now = 1_700_000_000_000
         self.passwords = dict.fromkeys(users, "123")
         self.rules = Rules(text_bytes, group_members, LINE_BYTES, TOKEN_MS, offline_delivery=offline_delivery)
-        self.journal = MemoryJournal()
+        self.journal = journal or MemoryJournal()
+        self.journal.begin_run(self.now + GRACE_MS)
         self.ledger = Ledger(self.journal.load(), GRACE_MS)
         limits = StateLimits(max_attempts, BLOCK_MS, 0, group_members)
-        self.state = MemoryState(1, limits, self.journal.load(), lambda: self.now)
+        self.state = MemoryState(len(self.journal.runs), limits, self.journal.load(), lambda: self.now)
         self.passwords_checked = 0
+        self.secret = "secret" if journal is None else self.journal.runs[-1].name  # no two runs give the same tokens
         self.tokens = 0
         self.workers: dict[int, WorldWorker] = {}
         for slot in range(1, workers + 1):
@@ -213,7 +216,7 @@ class WorldWorker:
 
     def _new_token(self) -> str:
         self._world.tokens += 1
-        return f"secret-{self._world.tokens}"
+        return f"{self._world.secret}-{self._world.tokens}"
 
 
 class WorldOffice:
@@ -343,12 +346,12 @@ class WorldClient:
         self.send(MsgTo(number, to, text))
         return number
 
-    def resume(self, token: str, after: int, slot: int | None = None) -> WorldClient:
+    def resume(self, token: str, after: int, slot: int | None = None, **fields: Any) -> WorldClient:
         """Connect again, ask to resume, and return the new connection; nothing is delivered yet."""
         client = self.world.connect(self.slot if slot is None else slot)
         client.token = token
         client.last_id = self.last_id
-        client.send(Resume(client.new_id(), token, after))
+        client.send(Resume(client.new_id(), token, after, **fields))
         return client
 
     def take(self, kind: type[_Answer]) -> _Answer:

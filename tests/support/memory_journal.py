@@ -11,6 +11,7 @@ from tessenger.chat import entries, events
 from tessenger.chat.entries import AnyEntry, GroupMessage, Message
 from tessenger.chat.ports import Page, Question
 from tessenger.chat.present import Present, Snapshot
+from tessenger.chat.runs import Run
 from tessenger.wire import names
 
 
@@ -25,11 +26,23 @@ class Reader(Struct):
 class MemoryJournal:
     """Implements `chat.ports.Journal` and `chat.ports.Reader`."""
 
+    runs_begun = 0
+    """In this process: each has a name that no other one has."""
+
     def __init__(self) -> None:
         self.present = Present()
         self.log: list[AnyEntry] = []
         self.readers: dict[str, Reader] = {}
         self.slots: dict[int, tuple[int, int]] = {}
+        self.runs: list[Run] = []
+
+    def begin_run(self, detached_until: int) -> None:
+        """Begin a run of the server: every stored session is detached until then."""
+        MemoryJournal.runs_begun += 1
+        self.runs.append(Run(f"{MemoryJournal.runs_begun:016x}", self.present.seq))
+        self.slots = {}
+        for session in self.present.sessions.values():
+            session.detached_until = detached_until
 
     def seat(self, slot: int, generation: int) -> None:
         """Note that a new process fills this worker's slot."""
@@ -49,6 +62,7 @@ class MemoryJournal:
             failures=present.failures,
             blocks=present.blocks,
             slots=dict(self.slots),
+            runs=list(self.runs),
         )
 
     def commit(self, batch: Sequence[AnyEntry]) -> None:

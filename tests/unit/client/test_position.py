@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tessenger.client import position
-from tessenger.client.position import Position, position_path
+from tessenger.client.position import Lineage, Position, position_path
+from tessenger.wire.messages import MAX_RUNS, Limits, Welcome
 
 KEY = "sha256:abc"
 
@@ -88,7 +89,8 @@ def test_a_burst_is_written_once_a_period(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "12", "12 sha256:other", "-5 sha256:abc", "9" * 40 + " sha256:abc", "\x00\xff"]
+    "text",
+    ["", "x", "12", "12 sha256:other", "-5 sha256:abc", "5 sha256:abc a b", "9" * 40 + " sha256:abc", "\x00\xff"],
 )
 def test_anything_else_counts_as_nothing(tmp_path: Path, text: str) -> None:
     """A damaged file, or one of a server that has another key now, skips no message."""
@@ -97,18 +99,45 @@ def test_anything_else_counts_as_nothing(tmp_path: Path, text: str) -> None:
     assert Position(path, KEY).seq == 0
 
 
-def test_a_server_that_is_behind_has_lost_its_past(tmp_path: Path) -> None:
-    """Without TLS there is no key that tells a new server: then its own number does."""
+def test_the_runs_of_a_number_are_kept_with_it(tmp_path: Path) -> None:
+    """And what was shown above the number that the server still has is forgotten."""
     path = tmp_path / "p"
-    save(path, 500, key="")
+    lineage = Lineage("0011223344556677", (("8899aabbccddeeff", 0), ("ffeeddccbbaa9988", 20)))
+    save(path, 500)
 
     def steps() -> None:
-        kept = Position(path, "")
-        kept.begin(server_seq=20)
+        kept = Position(path, KEY)
+        assert (kept.seq, kept.lineage) == (500, Lineage())
+        kept.go_on(lineage, 20)
+        kept.save()
+        assert Position(path, KEY).seq == 20
         kept.shown(21)
 
     in_a_loop(steps)
-    assert Position(path, "").seq == 21
+    kept = Position(path, KEY)
+    assert (kept.seq, kept.lineage) == (21, lineage)
+
+
+@pytest.mark.parametrize("runs", ["a", "a b:5 c:7"])
+def test_what_stands_behind_the_key_are_runs(tmp_path: Path, runs: str) -> None:
+    """The present one and earlier ones; an older program left nothing there."""
+    path = tmp_path / "p"
+    path.write_text(f"12 {KEY} {runs}\n")
+    first, *others = runs.split()
+    ended = tuple((run, int(upto)) for run, upto in (other.split(":") for other in others))
+    assert Position(path, KEY).lineage == Lineage(first, ended)
+
+
+@pytest.mark.parametrize("run", ["", "a b", "a:b", "a\nb", "x" * 65, "\x1b[m", "é"])
+def test_a_server_that_names_its_runs_oddly_names_none(run: str) -> None:
+    """Nothing of it gets into the file."""
+    limits = Limits(1, 1, 1)
+    assert Lineage.of(Welcome(1, "aaa", "t", 5, limits, run=run, runs=[("a", 1)])) == Lineage()
+    if run:
+        assert Lineage.of(Welcome(1, "aaa", "t", 5, limits, run="a", runs=[(run, 1)])) == Lineage()
+    assert Lineage.of(Welcome(1, "aaa", "t", 5, limits, run="a", runs=[("b", -1)])) == Lineage()
+    many = [(f"{n}", n) for n in range(1_000)]
+    assert Lineage.of(Welcome(1, "aaa", "t", 5, limits, run="a", runs=many)) == Lineage("a", tuple(many[-MAX_RUNS:]))
 
 
 def test_a_disk_that_takes_nothing_is_no_reason_to_stop(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_a_read_that_stops_early_holds_no_transaction_open(path: Path) -> None:
             db.execute("COMMIT")
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_a_journal_of_an_older_version_opens_and_works(path: Path, version: int) -> None:
     """Its tables become those of today; nothing is lost, and what is said from then on is found with what was said."""
     journal = SqliteJournal(path, "process")
@@ -224,13 +224,15 @@ def _make_older(path: Path, version: int) -> None:
     """Let a journal have the tables that it had in an older version of the program."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA secure_delete = ON")
-        db.execute("ALTER TABLE targets RENAME TO runs")
-        db.execute(
-            "CREATE TABLE targets (target TEXT NOT NULL COLLATE NOCASE, upto INTEGER NOT NULL, found BLOB NOT NULL,"
-            " PRIMARY KEY (target, upto)) WITHOUT ROWID"
-        )
-        db.execute("INSERT INTO targets SELECT target, upto, found FROM runs")
         db.execute("DROP TABLE runs")
+        if version < 4:
+            db.execute("ALTER TABLE targets RENAME TO unordered")
+            db.execute(
+                "CREATE TABLE targets (target TEXT NOT NULL COLLATE NOCASE, upto INTEGER NOT NULL, found BLOB NOT NULL,"
+                " PRIMARY KEY (target, upto)) WITHOUT ROWID"
+            )
+            db.execute("INSERT INTO targets SELECT target, upto, found FROM unordered")
+            db.execute("DROP TABLE unordered")
         db.execute(f"PRAGMA user_version = {version}")
         if version < 3:
             _make_log_older(db, [tuple(entry.values()) for entry in entries_in(path)], version)

@@ -132,6 +132,56 @@ def test_power_syncs_every_commit_and_reserves_nothing(open_journal: Open) -> No
     assert journal.load().seq == 7
 
 
+def test_each_start_is_a_run_of_its_own(open_journal: Open, path: Path) -> None:
+    """With a name that no other run has, whoever writes meanwhile; readers know them, with where each begins."""
+    journal = open_journal()
+    assert journal.load().runs == []
+    journal.begin_epoch(0, 0)
+    (first,) = journal.load().runs
+    journal.commit(messages(History(), 5))
+    abandon(journal)
+    journal = open_journal("power")  # another logger
+    assert journal.load().runs == [first]
+    journal.close()
+    journal = open_journal()
+    journal.begin_epoch(0, 0)
+    runs = journal.load().runs
+    assert [run.after for run in runs] == [0, 7]
+    assert runs[0] == first
+    assert runs[1].name != first.name
+    with closing(SqliteReader(path)) as reader:
+        assert reader.snapshot().runs == runs
+
+
+def test_runs_of_a_backup_go_on_under_other_names(open_journal: Open, path: Path) -> None:
+    """Two servers that begin with the same files are told apart from there on."""
+    journal = open_journal()
+    journal.begin_epoch(0, 0)
+    journal.commit(messages(History(), 5))
+    journal.close()
+    backup = path.read_bytes()
+    names = []
+    for _ in range(2):
+        path.write_bytes(backup)
+        journal = open_journal()
+        journal.begin_epoch(0, 0)
+        names.append([run.name for run in journal.load().runs])
+        journal.close()
+    assert names[0][0] == names[1][0]
+    assert names[0][1] != names[1][1]
+
+
+def test_so_many_runs_are_kept(open_journal: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is started every minute fills no table."""
+    monkeypatch.setattr(store, "KEPT_RUNS", 3)
+    journal = open_journal()
+    names = []
+    for _ in range(5):
+        journal.begin_epoch(0, 0)
+        names.append(journal.load().runs[-1].name)
+    assert [run.name for run in journal.load().runs] == names[-3:]
+
+
 def test_a_start_detaches_every_session(open_journal: Open) -> None:
     """No connection survives the server: every stored session is detached for the grace time, and no slot is taken."""
     journal = open_journal()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sqlite3
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -181,6 +183,50 @@ def test_a_backup_takes_nothing_from_a_later_tail(life: Life, tmp_path: Path, sa
     (tmp_path / "journal.db-shm").unlink(missing_ok=True)
     life.journal = SqliteJournal(life.path, "process")
     assert life.found() == backed_up
+
+
+def test_a_journal_takes_nothing_from_the_tail_of_another_past(life: Life, tmp_path: Path) -> None:
+    """A backup ran on and was killed; the journal that it had replaced is put back beside the tail that it left."""
+    life.journal.close()
+    yesterday = life.path.read_bytes()
+
+    def run_on(words: int) -> bytes:
+        """Start, commit a batch that is settled, and return the journal's file."""
+        life.path.write_bytes(yesterday)
+        life.journal = SqliteJournal(life.path, "process")
+        life.journal.begin_epoch(0, 0)
+        life.history = History(life.journal.load())
+        life.say(words)
+        life.journal.settle()
+        life.journal._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return life.path.read_bytes()
+
+    today = run_on(2)
+    found = life.found()
+    life.journal.close()
+    run_on(2)
+    life.say(3)
+    life.journal.abandon()
+    life.path.write_bytes(today)
+    for suffix in ("-wal", "-shm"):
+        (tmp_path / f"journal.db{suffix}").unlink(missing_ok=True)
+    assert b"TESSTAIL" in life.tail.read_bytes()
+    life.journal = SqliteJournal(life.path, "process")
+    assert life.found() == found
+
+
+def test_what_a_process_of_version_4_left_is_taken_over(life: Life) -> None:
+    """Its tail is known by the number of the run, for runs had no names."""
+    life.say()
+    life.say()
+    life.journal.abandon()
+    with closing(sqlite3.connect(life.path, isolation_level=None)) as db:
+        db.execute("DROP TABLE runs")
+        db.execute("PRAGMA user_version = 4")
+    with life.tail.open("r+b") as file:
+        file.write(struct.pack("<8sQ", b"TESSTAIL", 1))
+    life.journal = SqliteJournal(life.path, "process")
+    assert life.found() == life.committed
 
 
 @contextmanager
