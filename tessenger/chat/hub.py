@@ -68,6 +68,10 @@ class Accounts(Protocol):
         """Return the name as the credentials have it, or None."""
         ...
 
+    def secret(self, user: str) -> str | None:
+        """Return what stands for the user's password in the credentials, or None: another one, another password."""
+        ...
+
 
 class Handler(Protocol):
     """Carries a request out, or says why not."""

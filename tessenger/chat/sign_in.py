@@ -105,9 +105,13 @@ def logout(hub: Hub, link: Link, request: Logout) -> Refusal | None:
     return None
 
 
-def token_hash(token: str) -> bytes:
-    """Return what is kept of a token: with 256 random bits in it, a plain SHA-256 cannot be searched."""
-    return hashlib.sha256(token.encode()).digest()
+def token_hash(token: str, secret: str) -> bytes:
+    """Return what is kept of a token: with 256 random bits in it, a plain SHA-256 cannot be searched.
+
+    It goes with `secret`, what the credentials have for the password: under another one the token is void, whether or
+    not a server ran when it was changed, and whatever backup brings its session back.
+    """
+    return hashlib.sha256(f"{token}\n{secret}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _is_spoken(hub: Hub, link: Link, request: Login | Resume) -> bool:
@@ -164,7 +168,7 @@ def _begin(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:
         ip=link.ip,
         udp_port=request.udp_port,
         generation=hub.worker.generation,
-        token_hash=token_hash(token),
+        token_hash=token_hash(token, hub.accounts.secret(result.user) or ""),
         expires=hub.now() + hub.rules.token_ms,
     )
     hub.append(link, request.id, entry, lambda e: _online(hub, link, request, token, e))
@@ -223,4 +227,7 @@ def _session_of(hub: Hub, token: str) -> Session | None:
         return None
     if session is None or session.expires <= hub.now():
         return None
-    return session if hmac.compare_digest(token_hash(token), session.token_hash) else None
+    secret = hub.accounts.secret(session.user)
+    if secret is None:
+        return None
+    return session if hmac.compare_digest(token_hash(token, secret), session.token_hash) else None

@@ -64,6 +64,11 @@ class Credentials:
         """Return the user's name as the file has it, or None."""
         return self.names.get(names.key(user))
 
+    def secret(self, user: str) -> str | None:
+        """Return what stands for the user's password in the file, or None."""
+        known = self._users.get(names.key(user))
+        return None if known is None else known[1]
+
     def verify(self, user: str, password: str) -> str | None:
         """Return the user's canonical name if the password is right, else None. Where `hashes`, takes tens of ms.
 

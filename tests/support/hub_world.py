@@ -87,7 +87,7 @@ class World:
         limits = StateLimits(max_attempts, BLOCK_MS, 0, group_members)
         self.state = MemoryState(len(self.journal.runs), limits, self.journal.load(), lambda: self.now)
         self.passwords_checked = 0
-        self.secret = "secret" if journal is None else self.journal.runs[-1].name  # no two runs give the same tokens
+        self.token_name = "secret" if journal is None else self.journal.runs[-1].name  # no two worlds have the same
         self.tokens = 0
         self.workers: dict[int, WorldWorker] = {}
         for slot in range(1, workers + 1):
@@ -98,6 +98,10 @@ class World:
     def canonical(self, user: str) -> str | None:
         """Return the name as the credentials have it, or None."""
         return next((name for name in self.passwords if name.lower() == user.lower()), None)
+
+    def secret(self, user: str) -> str | None:
+        """Return what stands for the user's password, or None."""
+        return self.passwords.get(self.canonical(user) or "")
 
     # ---- what happens next ----
 
@@ -216,7 +220,7 @@ class WorldWorker:
 
     def _new_token(self) -> str:
         self._world.tokens += 1
-        return f"{self._world.secret}-{self._world.tokens}"
+        return f"{self._world.token_name}-{self._world.tokens}"
 
 
 class WorldOffice:

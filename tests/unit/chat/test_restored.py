@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tessenger.chat import words
 from tessenger.wire.messages import Denied, Login, Logout, Message, MsgTo, Resume, Seen, Sent, Welcome
 from tests.support.hub_world import World, WorldClient
 
@@ -112,6 +113,21 @@ def test_a_session_of_the_lost_time_is_unknown(restored: Restored) -> None:
     back.last_id = 3
     assert isinstance(back.take(Welcome), Welcome)
     assert texts(back) == restored.expected
+
+
+def test_a_token_is_void_whose_password_was_changed_in_the_lost_time(restored: Restored) -> None:
+    """The backup does not know that it was voided, nor that somebody has no account any more; the credentials do."""
+    world = restored.world
+    world.passwords["bbb"] = "changed"
+    denied = Denied(1, "session_expired", words.SESSION_EXPIRED)
+    assert world.connect(1).ask(Resume(1, restored.token, 0)) == denied
+    del world.passwords["bbb"]
+    assert world.connect(1).ask(Resume(1, restored.token, 0)) == denied
+    world.passwords["bbb"] = "123"
+    back = world.connect(2)
+    back.send(Resume(1, restored.token, 0))
+    world.settle()
+    assert isinstance(back.take(Welcome), Welcome)
 
 
 def test_an_older_client_is_not_believed_a_number_above_the_end() -> None:
