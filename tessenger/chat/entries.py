@@ -262,13 +262,14 @@ class Refused(Entry, tag="no", gc=False):
     stale: its session is over or is served elsewhere. repeat: this request id was used already.
     exists: a group of that name exists, or the user is a member. gone: the group does not exist, or someone is no
     member of it, or not invited. full: too many are invited.
-    `claim` is the claim that falls with it, 0 for none. `command` and `text`: what it was of (see `asked`).
+    `claim` is the claim that falls with it, 0 for none. `command`, `about`, `said`: its request (see `chat.repeats`).
     """
 
     reason: RefusedReason
     claim: int
     command: str = ""
-    text: str = ""
+    about: str | None = None
+    said: str | None = None
 
 
 AnyEntry = (
@@ -284,40 +285,3 @@ UNJOURNALED = frozenset({Mark, Seen, Refused})
 def last_seq(batch: Sequence[AnyEntry]) -> int:
     """Return the number of the last entry that has one, 0 where none has."""
     return next((entry.seq for entry in reversed(batch) if entry.seq), 0)
-
-
-def refused(entry: AnyEntry, reason: RefusedReason) -> Refused:
-    """Return the verdict on an entry that is not carried out."""
-    return Refused(reason, getattr(entry, "claim", 0), *asked(entry))
-
-
-def asked(entry: AnyEntry) -> tuple[str, str]:
-    """Return the request that an entry is of: its name on the wire, and what is said in it, "" for nothing or unknown.
-
-    Of a request that was refused, or was redacted since, it is not known what was said.
-    """
-    match entry:
-        case Message():
-            return "msgto", entry.text
-        case GroupMessage():
-            return "groupmsg", entry.text
-        case GroupCreated():
-            return "creategroup", ""
-        case GroupJoined():
-            return "joingroup", ""
-        case GroupLeft():
-            return "leavegroup" if entry.user == entry.to else "remove", ""
-        case Invited():
-            return "invite", ""
-        case AwaySet():
-            return "away", ""
-        case Command() | Signal():
-            return entry.name, ""
-        case _:
-            return "", ""
-
-
-def is_repeat(refused: Refused, entry: AnyEntry) -> bool:
-    """Tell whether what was refused as a repeat asks for the same as what `entry` came of, as far as that is known."""
-    command, text = asked(entry)
-    return command == refused.command and (text in ("", REDACTED, refused.text) or not refused.text)

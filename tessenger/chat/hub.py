@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from tessenger.chat import answers, entries, events, words
+from tessenger.chat import answers, entries, events, repeats, words
 from tessenger.chat.acknowledgements import FEW
 from tessenger.chat.delivery import Delivery
 from tessenger.chat.entries import AnyEntry
@@ -324,7 +324,7 @@ class Hub:
         def found(entry: AnyEntry | Unavailable | None) -> None:
             if isinstance(entry, Unavailable):
                 answer = answers.line(Error("unavailable", words.UNAVAILABLE, re))
-            elif entry is None or not entries.is_repeat(refused, entry):
+            elif entry is None or not repeats.is_repeat(refused, entry):
                 answer = answers.line(Error("not_done", words.NOT_DONE, re))
             else:
                 answer = answers.answer_to(re, entry, self.present)

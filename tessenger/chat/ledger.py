@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from tessenger.chat import entries
+from tessenger.chat import entries, repeats
 from tessenger.chat.entries import AnyEntry, Message, RefusedReason
 from tessenger.chat.present import Present, Session, Snapshot
 from tessenger.wire import names
@@ -84,7 +84,7 @@ class Ledger:
                 judge = judges.get(kind)
                 reason = None if judge is None else judge(self, entry)
                 if reason is not None:
-                    refused = entries.refused(entry, reason)
+                    refused = repeats.refused(entry, reason)
                     refused.at, refused.slot, refused.n = at, slot, n
                     ordered.append(refused)
                     continue

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import cast
 
-from tessenger.chat import entries
+from tessenger.chat import entries, repeats
 from tessenger.chat.entries import AnyEntry, Message
 from tessenger.chat.ports import Worker
 from tessenger.chat.routing import Committed, Fed, Own, Placed, Told
@@ -214,7 +214,7 @@ class LogLink(asyncio.Protocol):
         reason: entries.RefusedReason = "repeat" if isinstance(entry, entries.Issued) else "stale"
         if isinstance(entry, entries.GroupCreated | entries.GroupJoined):
             reason = "exists"
-        refused = entries.refused(entry, reason)
+        refused = repeats.refused(entry, reason)
         refused.slot, refused.n = self._worker.slot, n
         return refused
 

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from tessenger.chat import answers, entries, words
+from tessenger.chat import answers, entries, repeats, words
 from tessenger.chat.present import Present
 from tessenger.wire.messages import (
     Accept,
@@ -206,7 +206,7 @@ def test_every_entry_of_a_request_has_an_answer(kind: type[entries.Issued]) -> N
     entry.seq = entry.at = 1
     line = json.loads(answers.answer_to(5, entry, Present()))
     assert line["re"] == 5
-    assert entries.asked(entry)[0] in {
+    assert repeats.asked(entry)[0] in {
         "x", "msgto", "groupmsg", "creategroup", "joingroup", "leavegroup", "remove", "invite", "away"
     }  # fmt: skip
 
@@ -231,6 +231,10 @@ def test_one_id_twice_in_a_row_is_one_request() -> None:
         (MsgTo(20, "bbb", "one"), MsgTo(20, "bbb", "two")),
         (GroupMsg(20, "g", "one"), GroupMsg(20, "g", "two")),
         (MsgTo(20, "bbb", "one"), GroupMsg(20, "g", "one")),
+        (MsgTo(20, "ccc", "one"), MsgTo(20, "bbb", "one")),
+        (Away(20, "lunch"), Away(20, "")),
+        (CreateGroup(20, "new"), CreateGroup(20, "newer")),
+        (Invite(20, "g", "ccc"), Invite(20, "g", "ddd")),
         (LeaveGroup(20, "g"), GroupMsg(20, "g", "bye")),
         (Accept(20, "bbb", TRANSFER, KEY), Reject(20, "bbb", TRANSFER)),
         (ActiveUser(20), MsgTo(20, "bbb", "hi")),
@@ -242,7 +246,8 @@ def test_one_id_twice_in_a_row_is_one_request() -> None:
 )
 def test_an_id_is_of_one_request_alone(first: AnyRequest, then: AnyRequest) -> None:
     """Nobody is told that something was sent which was not, because something else had its id."""
-    _, aaa, bbb = world_with_aaa(resumed=False)
+    world, aaa, bbb = world_with_aaa(resumed=False)
+    world.sign_in("ccc", 2)
     aaa.ask(first)
     bbb.rest()
     assert aaa.ask(then) == Error("not_done", words.NOT_DONE, 20)
