@@ -72,6 +72,7 @@ class JournalSection(Struct, frozen=True, forbid_unknown_fields=True):
     retention_mb: _Size = 0
     log_bytes: _Size = 104_857_600
     log_files: _Count = 0
+    error_log_bytes: _Size = 1_048_576
 
 
 class SessionsSection(Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from tessenger.errors import ConfigError
+from tessenger.undecodable import UNDECODABLE, reason
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -24,8 +25,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not UTF-8 text: {error.reason} at byte {error.start}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: is not valid TOML: {error}") from None
+    except UNDECODABLE as error:
+        raise ConfigError(f"{path}: is not valid TOML: {reason(error)}") from None
 
 
 def checked(name: str, type_: Any, value: object, origin: str, *, is_text: bool = False) -> object:  # noqa: ANN401  a type annotation is of no type that could be named
@@ -35,7 +36,7 @@ def checked(name: str, type_: Any, value: object, origin: str, *, is_text: bool 
     """
     try:
         converted = msgspec.convert(value, type_, strict=not is_text)
-    except msgspec.ValidationError:
+    except UNDECODABLE:
         converted = math.nan
     if isinstance(converted, float) and not math.isfinite(converted):
         raise ConfigError(f"{origin}: {name} = {shown(value)}: must be {_allowed(type_)}")
@@ -61,7 +62,10 @@ def unknown_top_level(name: str, value: object, keys: Mapping[str, Mapping[str, 
 
 def shown(value: object) -> str:
     """A value as TOML spells it, at most a line of it."""
-    text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    try:
+        text = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    except UNDECODABLE as error:
+        text = f"(what cannot be shown: {reason(error)})"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -71,7 +71,7 @@ class InvalidName(TessengerError):
 
 
 class WireError(TessengerError):
-    """A line from the other side is no valid message."""
+    """What came from the other side, a line or a frame, cannot be decoded."""
 
 
 class ConnectionFailed(TessengerError):

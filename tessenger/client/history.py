@@ -18,6 +18,9 @@ from tessenger.client import kept_file
 from tessenger.wire.names import is_name, key
 from tessenger.wire.text import clean
 
+HISTORY_BYTES = 67_108_864
+"""Bytes of the file that are read at most, its last ones: what is longer is cut."""
+
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -44,7 +47,7 @@ class BoundedHistory(History):
         if not self._limit:
             return []
         try:
-            lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
+            lines = kept_file.read(self._path, HISTORY_BYTES, end_of_longer=True).decode("utf-8", "replace").split("\n")
         except OSError:
             return []  # there is none yet, or it cannot be read: the REPL works without
         lines = [line for line in lines if line]

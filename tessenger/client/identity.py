@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from tessenger.client import kept_file
 from tessenger.errors import ConnectionFailed
+from tessenger.undecodable import UNDECODABLE
 
 NAME = "known_servers"
 
@@ -29,12 +31,13 @@ class IdentityChanged(ConnectionFailed):
 def key_fingerprint(certificate: bytes) -> str:
     """Return `sha256:` and the base64 of the hash of the public key in this certificate (DER)."""
     from cryptography import x509  # noqa: PLC0415 - costs 50 ms, which --no-tls and --help need not pay
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
 
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
         spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except ValueError:
+    except (UnsupportedAlgorithm, x509.InvalidVersion, *UNDECODABLE):
         raise ConnectionFailed("The server's certificate cannot be read.") from None
     return "sha256:" + base64.b64encode(hashlib.sha256(spki).digest()).decode().rstrip("=")
 
@@ -107,7 +110,7 @@ class KnownServers:
 
     def _lines(self) -> list[str]:
         try:
-            return self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            return kept_file.read(self.path).decode("utf-8", "replace").splitlines()
         except FileNotFoundError:
             return []
 

@@ -49,6 +49,6 @@ class Ignored:
 
 def _read(path: Path) -> list[str]:
     try:
-        return [name for name in path.read_text("ascii", "replace").split() if is_name(name)]
+        return [name for name in kept_file.read(path).decode("ascii", "replace").split() if is_name(name)]
     except OSError:
         return []

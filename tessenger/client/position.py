@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tessenger.client import kept_file
+from tessenger.undecodable import UNDECODABLE
 from tessenger.wire.messages import MAX_RUNS, EndedRun, Welcome
 from tessenger.wire.names import is_name, key
 
@@ -90,10 +91,10 @@ class Position:
 
     def _load(self) -> tuple[int, Lineage]:
         try:
-            seq, fingerprint, *runs = self._path.read_text("ascii").split()
+            seq, fingerprint, *runs = kept_file.read(self._path).decode("ascii").split()
             if fingerprint == self._fingerprint and 0 <= int(seq) <= MAX_NUMBER:
                 return int(seq), _lineage(runs)
-        except (OSError, ValueError):  # none yet, or damaged
+        except (OSError, *UNDECODABLE):  # none yet, or damaged
             pass
         return 0, Lineage()
 

@@ -21,6 +21,7 @@ from tessenger.client.commands import Mistake
 from tessenger.config import ClientSection
 from tessenger.config_values import checked
 from tessenger.errors import ConfigError
+from tessenger.undecodable import UNDECODABLE
 from tessenger.wire.text import clean_line
 
 FILE_NAME = "settings.json"
@@ -92,8 +93,8 @@ def _shown(value: object) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        kept = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError):
+        kept = msgspec.json.decode(kept_file.read(path))
+    except (OSError, *UNDECODABLE):
         return {}
     found: dict[str, Any] = {}
     for name, value in kept.items() if isinstance(kept, dict) else ():

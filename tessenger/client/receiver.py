@@ -15,10 +15,12 @@ import sys
 import time
 from collections import deque
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import msgspec
 from setproctitle import setproctitle
 
+from tessenger import error_log
 from tessenger.client.read_rest import ReadRest
 from tessenger.client.receiver_messages import AnyToReceiver, CannotRun, FromReceiver, Started, Stop
 from tessenger.client.receiver_options import ReceiverOptions
@@ -195,7 +197,7 @@ class Receiver:
 def _leave_terminal(log_path: str) -> None:
     """Let go of the terminal, which is the prompt's: what would be printed goes to the log."""
     null = os.open(os.devnull, os.O_RDWR)
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if log_path else null
+    log = error_log.opened_for_output(Path(log_path)) if log_path else null
     for fd, instead in ((0, null), (1, log), (2, log)):
         os.dup2(instead, fd)
 

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-import msgspec
-
 from tessenger.errors import JournalError
 from tessenger.journal import rows
 from tessenger.journal.rows import AT, KIND, SEQ, TEXT, Row
+from tessenger.undecodable import UNDECODABLE, reason
 
 TOGETHER = 128
 """Entries of one chunk, at most."""
@@ -211,5 +210,5 @@ def _fetch(db: sqlite3.Connection, query: str, seq: int) -> Chunk | None:
 def _unpacked(packed: bytes) -> list[Row]:
     try:
         return rows.unpack(packed)
-    except msgspec.DecodeError as error:
-        raise JournalError(f"The journal is damaged: a part of the log cannot be read ({error}).") from error
+    except UNDECODABLE as error:
+        raise JournalError(f"The journal is damaged: a part of the log cannot be read ({reason(error)}).") from error

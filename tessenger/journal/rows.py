@@ -14,6 +14,7 @@ import msgspec
 
 from tessenger.chat import entries, events
 from tessenger.errors import JournalError
+from tessenger.undecodable import UNDECODABLE, reason
 
 Row = tuple[Any, ...]
 """The values of `COLUMNS`."""
@@ -65,7 +66,7 @@ pack = msgspec.msgpack.Encoder().encode
 """Encode rows, or what is in one."""
 
 unpack: Callable[[bytes], list[Row]] = msgspec.msgpack.Decoder(list[_TYPES]).decode
-"""Decode rows. Raises `msgspec.DecodeError`."""
+"""Decode rows. Raises one of `UNDECODABLE`."""
 
 
 def _group_message_row(e: entries.GroupMessage) -> Row:
@@ -104,17 +105,19 @@ def to_rows(batch: Sequence[entries.AnyEntry]) -> list[Row]:
 def from_row(row: Row) -> entries.AnyEntry:
     """Return the entry of a row. Raises `JournalError` for one that makes no sense."""
     seq, at, kind, session, number, request, slot, n, user, target, text, data = row
-    if kind == "m":
-        body = events.message_body(user, text)
-        return entries.Message(session, number, request, user, target, text, body, seq=seq, at=at, slot=slot, n=n)
-    if kind == "g":
-        body = events.group_body(target, user, text)
-        return entries.GroupMessage(session, number, request, user, target, text, body, seq=seq, at=at, slot=slot, n=n)
     try:
+        if kind == "m":
+            body = events.message_body(user, text)
+            return entries.Message(session, number, request, user, target, text, body, seq=seq, at=at, slot=slot, n=n)
+        if kind == "g":
+            body = events.group_body(target, user, text)
+            return entries.GroupMessage(
+                session, number, request, user, target, text, body, seq=seq, at=at, slot=slot, n=n
+            )
         found = _KINDS[kind]
         fields = {name: "" if row[index] is None else row[index] for name, index in _PLANS[found].columns}
         if data is not None:
             fields |= _unpack(data)
         return cast(entries.AnyEntry, found(**fields))
-    except (KeyError, TypeError, msgspec.DecodeError) as error:
-        raise JournalError(f"The journal is damaged: entry {seq} cannot be read ({error}).") from error
+    except (KeyError, TypeError, *UNDECODABLE) as error:
+        raise JournalError(f"The journal is damaged: entry {seq} cannot be read ({reason(error)}).") from error

@@ -23,6 +23,7 @@ from zlib import crc32
 from tessenger.errors import JournalError
 from tessenger.journal.chunks import Part, parts_of
 from tessenger.journal.rows import SEQ, Row, unpack
+from tessenger.undecodable import UNDECODABLE, reason
 
 SIZE = 1_048_576
 """Bytes of the file."""
@@ -63,10 +64,17 @@ class Tail:
             return
         except OSError as error:
             self.close()
-            reason = "it is in use by another process" if isinstance(error, BlockingIOError) else error.strerror
-            raise JournalError(f"The journal's tail {self._path} cannot be opened: {reason}.") from error
+            why = "it is in use by another process" if isinstance(error, BlockingIOError) else error.strerror
+            raise JournalError(f"The journal's tail {self._path} cannot be opened: {why}.") from error
         self._used = len(data)
-        self.rows, self._end = _following(data, run, last)
+        try:
+            self.rows, self._end = _following(data, run, last)
+        except UNDECODABLE as error:  # its checksum is right, so it is not torn, and may hold what was acknowledged
+            self.close()
+            raise JournalError(
+                f"The journal's tail {self._path} cannot be read ({reason(error)}). Move it away: then the last moment "
+                "before the server's end is missing."
+            ) from error
         if self.rows:
             self.parts = parts_of(self.rows)
             self._has_room = self._wanted and len(data) == SIZE

@@ -22,6 +22,7 @@ import msgspec
 from tessenger.errors import JournalError
 from tessenger.journal import chunks
 from tessenger.journal.rows import SEQ, TARGET, Row, pack
+from tessenger.undecodable import UNDECODABLE, reason
 from tessenger.wire import names
 
 RUN = 64
@@ -174,7 +175,7 @@ def forget(db: sqlite3.Connection, removed: Iterable[Row]) -> None:
 def _unpacked(packed: bytes) -> list[Found]:
     try:
         return _unpack(packed)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise JournalError(
-            f"The journal is damaged: a part of the table of targets cannot be read ({error})."
+            f"The journal is damaged: a part of the table of targets cannot be read ({reason(error)})."
         ) from error

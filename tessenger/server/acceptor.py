@@ -9,6 +9,7 @@ more, as long as there are others.
 from __future__ import annotations
 
 import errno
+import logging
 import selectors
 import socket
 import time
@@ -18,6 +19,7 @@ from multiprocessing.connection import Connection
 
 from tessenger.config import LimitsSection
 from tessenger.server import control, faults, roles
+from tessenger.undecodable import UNDECODABLE
 
 SERVE = b"s"
 """Serve this connection."""
@@ -45,6 +47,11 @@ STUCK_SECONDS = 1.0
 
 ACCEPTED_AT_ONCE = 64
 """Connections taken before workers are listened to again."""
+
+MAX_TOLD = 1_024
+"""Bytes of the longest line that a worker may tell: more than any address has."""
+
+_log = logging.getLogger("tessenger")
 
 
 class WorkerLine:
@@ -89,7 +96,7 @@ class WorkerLine:
         return self._untaken > 0 and now - self._untaken_since > STUCK_SECONDS
 
     def listen(self, now: float) -> bool:
-        """Take what the worker tells. False when it is gone."""
+        """Take what the worker tells. False when it is gone, or makes no sense: then it is asked anew."""
         assert self.socket is not None  # only connected lines are listened to
         try:
             data = self.socket.recv(1 << 16)
@@ -98,9 +105,13 @@ class WorkerLine:
         except OSError:
             return False
         *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._hear(line.decode(), now)
-        return bool(data)
+        try:
+            for line in lines:
+                self._hear(line.decode(), now)
+        except UNDECODABLE:
+            _log.exception("worker %d told what makes no sense", self.slot)
+            return False
+        return bool(data) and len(self._rest) <= MAX_TOLD
 
     def _hear(self, line: str, now: float) -> None:
         if line == TOLD:
@@ -196,12 +207,8 @@ class Acceptor:
             line.lost()
 
     def _obey(self) -> None:
-        try:
-            message: control.ToRole = self._pipe.recv()
-        except (EOFError, OSError):
-            self._stopping = True
-            return
-        if isinstance(message, control.Stop):
+        message = roles.heard(self._pipe)
+        if isinstance(message, control.Stop | roles.Gone):
             self._stopping = True
         elif isinstance(message, control.Reload):
             self._limits = message.config.limits

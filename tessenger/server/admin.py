@@ -19,9 +19,13 @@ from msgspec import Meta, Struct
 
 from tessenger.errors import TessengerError
 from tessenger.server import roles
+from tessenger.undecodable import UNDECODABLE, reason
 
 TALK_SECONDS = 10.0
 """How long either side waits for the other's line."""
+
+MAX_LINE = 65_536
+"""Bytes of the longest answer."""
 
 AGAIN_SECONDS = 0.1
 """Pause between two attempts to reach a logger that is being replaced."""
@@ -58,9 +62,13 @@ async def listen(carry_out: Callable[[Redact], Reply]) -> asyncio.AbstractServer
         with contextlib.suppress(OSError):  # whoever asked is gone: nobody to tell
             try:
                 line = await asyncio.wait_for(reader.readline(), TALK_SECONDS)
-                reply = carry_out(msgspec.json.decode(line, type=Redact))
-            except (ValueError, TimeoutError) as problem:  # of a line too long, or without sense
-                reply = Refused(f"no valid request: {problem}")
+                request = msgspec.json.decode(line, type=Redact)
+            except TimeoutError:
+                reply: Reply = Refused(f"no request within {TALK_SECONDS:g} seconds")
+            except UNDECODABLE as problem:  # of a line too long, or without sense
+                reply = Refused(f"no valid request: {reason(problem)}")
+            else:
+                reply = carry_out(request)
             writer.write(_encode(reply) + b"\n")
             await writer.drain()
         writer.close()
@@ -85,7 +93,10 @@ def ask(run_dir: Path, request: Redact) -> str:
             problem = error.strerror or str(error)
             line = b""
         if line.endswith(b"\n"):
-            reply = msgspec.json.decode(line, type=Reply)
+            try:
+                reply = msgspec.json.decode(line, type=Reply)
+            except UNDECODABLE as error:
+                raise TessengerError(f"the server's answer makes no sense: {reason(error)}") from error
             if isinstance(reply, Done):
                 return reply.text
             raise TessengerError(reply.text)
@@ -100,4 +111,4 @@ def _talked(request: bytes) -> bytes:
         line.connect(roles.ADMIN_SOCKET)
         line.sendall(request)
         with line.makefile("rb") as answer:
-            return answer.readline()
+            return answer.readline(MAX_LINE)

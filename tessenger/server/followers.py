@@ -8,6 +8,7 @@ frames that it would read next anyway.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -16,6 +17,7 @@ from tessenger.chat import routing
 from tessenger.chat.entries import AnyEntry, last_seq
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.ports import Worker
+from tessenger.errors import WireError
 from tessenger.journal.store import SqliteJournal
 from tessenger.server import faults, frames, roles
 
@@ -32,6 +34,8 @@ HELD_SECONDS = 0.005
 A worker that is woken for them reads its clients while others still deliver what these will answer: a few messages at a
 time, and each turn of a process costs as much as ten of them.
 """
+
+_log = logging.getLogger("tessenger")
 
 
 class Follower(asyncio.Protocol):
@@ -68,7 +72,13 @@ class Follower(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take frames."""
-        for frame in self._reader.feed(data):
+        try:
+            came = self._reader.feed(data)
+        except WireError:
+            _log.exception("worker %d sent what is no frame", self.slot)
+            self.transport.abort()  # it comes back, and sends again what was not ordered
+            return
+        for frame in came:
             if isinstance(frame, frames.Follow):
                 self.slot, self.generation, self.sent_seq = frame.slot, frame.generation, frame.after
                 self.greeted = True

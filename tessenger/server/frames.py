@@ -1,7 +1,7 @@
 """Frames between the logger and those who append to it or follow it: a length (4 bytes, little-endian), MessagePack.
 
-No socket here. A follower begins with `Follow`; the logger answers `Following`, sends
-what was missed, then `CaughtUp`, and from there on every committed batch as a `Feed`.
+No socket here. A follower begins with `Follow`; the logger answers `Following`, sends what was missed, then `CaughtUp`,
+and from there on every committed batch as a `Feed`. Whoever gets what is no frame hangs up, and both begin anew.
 """
 
 from __future__ import annotations
@@ -15,6 +15,13 @@ from msgspec import Struct
 
 from tessenger.chat.entries import AnyEntry
 from tessenger.chat.routing import Fed
+from tessenger.errors import WireError
+from tessenger.undecodable import UNDECODABLE, reason
+
+MAX_FRAME = 268_435_456
+"""Bytes of the longest frame: twice what `log_link.RESENT` entries take at the very most.
+
+A length above it is nonsense, and whoever waited for so much would hear no more."""
 
 _LENGTH = struct.Struct("<I")
 _encode = msgspec.msgpack.Encoder().encode
@@ -77,12 +84,18 @@ class FrameReader(Generic[_Frame]):
         self._wanted = _LENGTH.size
 
     def feed(self, data: bytes) -> list[_Frame]:
-        """Return the frames that `data` completes."""
+        """Return the frames that `data` completes. Raises `WireError`; nothing behind that can be read."""
         if self._rest:
             self._rest += data
             if len(self._rest) < self._wanted:
                 return []  # a long frame comes in many pieces, and is joined once
             data = bytes(self._rest)
+        try:
+            return self._cut(data)
+        except UNDECODABLE as problem:
+            raise WireError(f"no frame: {reason(problem)}") from problem
+
+    def _cut(self, data: bytes) -> list[_Frame]:
         frames: list[_Frame] = []
         view = memoryview(data)
         start, end = 0, len(data)
@@ -90,6 +103,8 @@ class FrameReader(Generic[_Frame]):
         while end - start >= _LENGTH.size:
             (size,) = _LENGTH.unpack_from(data, start)
             body = start + _LENGTH.size
+            if size > MAX_FRAME:
+                raise WireError(f"a frame of {size} bytes")
             if end - body < size:
                 self._wanted += size
                 break

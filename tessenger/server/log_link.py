@@ -8,6 +8,7 @@ again, is fed what it missed, and sends again what was not ordered. What was ord
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -17,6 +18,7 @@ from tessenger.chat import entries, repeats
 from tessenger.chat.entries import AnyEntry, Message
 from tessenger.chat.ports import Worker
 from tessenger.chat.routing import Committed, Fed, Own, Placed, Told
+from tessenger.errors import WireError
 from tessenger.server import faults, frames, roles
 
 AGAIN_SECONDS = 0.02
@@ -30,6 +32,8 @@ MAX_OPEN_BYTES = 33_554_432
 
 RESENT = 2_000
 """Entries in one frame of what is sent again."""
+
+_log = logging.getLogger("tessenger")
 
 
 class LogLink(asyncio.Protocol):
@@ -128,7 +132,14 @@ class LogLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take frames."""
-        for frame in self._reader.feed(data):
+        try:
+            came = self._reader.feed(data)
+        except WireError:
+            _log.exception("the logger sent what is no frame")
+            if self._transport is not None:
+                self._transport.abort()  # another connection begins behind what was understood
+            return
+        for frame in came:
             if isinstance(frame, frames.Feed):
                 self._feed(frame.batch)
             elif isinstance(frame, frames.Following):
@@ -141,7 +152,12 @@ class LogLink(asyncio.Protocol):
         self._live = self._scheduled = False
         self._transport = None
         if not self._closed:
-            self._task = self._loop.create_task(self._connect())
+            self._task = self._loop.create_task(self._come_back())
+
+    async def _come_back(self) -> None:
+        """Connect again, after a pause: what ended the last connection may be there still."""
+        await asyncio.sleep(AGAIN_SECONDS)
+        await self._connect()
 
     def _feed(self, batch: Sequence[Fed]) -> None:
         passed = 0

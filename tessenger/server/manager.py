@@ -6,6 +6,8 @@ its own, so a call that waits holds nobody else up.
 
 from __future__ import annotations
 
+import logging
+import os
 import socket
 import threading
 import time
@@ -18,12 +20,15 @@ from typing import Any
 
 from tessenger.chat.ports import AttemptFailed, ClaimRefused, IsBlocked, MayTry, SharedState, TryLater, Worker
 from tessenger.config import Config
+from tessenger.errors import WireError
 from tessenger.journal.reader import SqliteReader
 from tessenger.server import control, faults, frames, roles
 from tessenger.state.memory import MemoryState, StateLimits
 
 AGAIN_SECONDS = 0.02
 """Pause between two attempts to reach the logger."""
+
+_log = logging.getLogger("tessenger")
 
 OPERATIONS = (
     "begin_attempt", "attempt_failed", "attempt_succeeded", "begin_attempts", "end_attempts",
@@ -93,6 +98,9 @@ def follow(epoch: int, state: MemoryState) -> None:
                     for frame in reader.feed(data):
                         if isinstance(frame, frames.Feed):
                             state.apply(frame.batch)  # type: ignore[arg-type]  # slot 0 is fed entries alone
+        except WireError:
+            _log.exception("the logger sent what is no frame")
+            time.sleep(AGAIN_SECONDS)
         except OSError:  # the logger is being replaced
             time.sleep(AGAIN_SECONDS)
 
@@ -100,16 +108,22 @@ def follow(epoch: int, state: MemoryState) -> None:
 def obey(pipe: Connection, state: MemoryState, stop: Callable[[], None]) -> None:
     """Do what the supervisor says. Runs on a thread."""
     while True:
-        try:
-            message: control.ToRole = pipe.recv()
-        except (EOFError, OSError):
-            stop()
-            return
-        if isinstance(message, control.Stop):
+        message = roles.heard(pipe)
+        if isinstance(message, control.Stop | roles.Gone):
             stop()
             return
         if isinstance(message, control.Reload):
             state.reload(limits_of(message.config))
+
+
+def _for_ever(work: Callable[..., None], *arguments: object) -> None:
+    """Do what the process cannot do without: where that fails, it ends, and is replaced."""
+    try:
+        work(*arguments)
+    except Exception:  # noqa: BLE001 kept in the error log
+        _log.exception("the manager failed")
+        logging.shutdown()
+        os._exit(1)
 
 
 def main(context: roles.RoleContext, pipe: Connection, epoch: int, reporters: list[Worker]) -> None:
@@ -127,7 +141,7 @@ def main(context: roles.RoleContext, pipe: Connection, epoch: int, reporters: li
             (obey, (pipe, state, stop.set)),
             (server.serve_forever, ()),
         ):
-            threading.Thread(target=target, args=arguments, daemon=True).start()
+            threading.Thread(target=_for_ever, args=(target, *arguments), daemon=True).start()
         pipe.send(control.Ready())
         stop.wait()
 

@@ -25,6 +25,7 @@ from tessenger.journal.store import SqliteJournal
 from tessenger.server import tls
 from tessenger.server.roles import RoleContext, unix_ms
 from tessenger.state.credentials import Credentials
+from tessenger.undecodable import UNDECODABLE
 
 BACKLOG = 4_096
 """Connections that the kernel may hold while the acceptor is being replaced."""
@@ -156,7 +157,7 @@ def _runs(owner: str) -> bool:
     """Tell whether the process with this number is there."""
     try:
         os.kill(int(owner), 0)
-    except (ValueError, ProcessLookupError):
+    except (ProcessLookupError, *UNDECODABLE):
         return False
     except PermissionError:
         return True

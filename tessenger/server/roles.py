@@ -15,11 +15,14 @@ import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from setproctitle import setproctitle
 
+from tessenger import error_log
 from tessenger.config import Config
 from tessenger.errors import TessengerError
 from tessenger.server.control import Failed, FromRole, Ready, ToRole
@@ -74,11 +77,9 @@ def clear(path: str) -> None:
         Path(path).unlink()
 
 
-def keep_errors(data_dir: Path) -> None:
+def keep_errors(config: Config) -> None:
     """Write unexpected failures, with their tracebacks, to the error log and nowhere else."""
-    handler = logging.FileHandler(data_dir / ERROR_LOG, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(processName)s: %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    error_log.keep(Path(config.server.data_dir) / ERROR_LOG, config.journal.error_log_bytes)
 
 
 def run_role(title: str, context: RoleContext, control: Connection, work: Callable[[], None]) -> None:
@@ -90,7 +91,7 @@ def run_role(title: str, context: RoleContext, control: Connection, work: Callab
     os.chdir(context.run_dir)
     setproctitle(f"tessenger: {title}")
     _let_others_finish()
-    keep_errors(context.data_dir)
+    keep_errors(context.config)
     status = 0
     try:
         work()
@@ -115,6 +116,23 @@ def _let_others_finish() -> None:
     if hasattr(os, "SCHED_BATCH"):
         with contextlib.suppress(PermissionError):  # a container may forbid it; then each is interrupted, as usual
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+class Gone(Struct, frozen=True):
+    """In the place of a message: nobody is at the other end any more."""
+
+
+def heard(control: Connection) -> Any:  # noqa: ANN401 which messages can come is known where this is called
+    """Return the next message of a control pipe, `Gone`, or None for one that cannot be decoded: it is passed over."""
+    try:
+        data = control.recv_bytes()
+    except (EOFError, OSError):
+        return Gone()
+    try:
+        return ForkingPickler.loads(data)
+    except Exception:  # noqa: BLE001 what makes no sense to pickle raises whatever its bytes lead to
+        _log.exception("a message on a control pipe cannot be decoded")
+        return None
 
 
 def _tell(control: Connection, message: FromRole) -> None:
@@ -144,10 +162,9 @@ class ControlPipe:
         self.tell(Ready())
 
     def _readable(self) -> None:
-        try:
-            message = self._control.recv()
-        except (EOFError, OSError):
+        message = heard(self._control)
+        if isinstance(message, Gone):
             self._loop.remove_reader(self._control.fileno())
             self._orphaned()
-            return
-        self._heard(message)
+        elif message is not None:
+            self._heard(message)

@@ -154,13 +154,10 @@ class Supervisor:
     def _hear(self, child: Child) -> None:
         """Take what a child says."""
         assert child.pipe is not None  # it is what became readable
-        try:
-            message: control.FromRole = child.pipe.recv()
-        except (EOFError, OSError):  # it is dying, which its sentinel will tell
-            child.pipe.close()
-            child.pipe = None
-            return
-        match message:
+        match roles.heard(child.pipe):
+            case roles.Gone():  # it is dying, which its sentinel will tell
+                child.pipe.close()
+                child.pipe = None
             case control.Ready():
                 self._is_ready(child)
             case control.Failed(reason, status):
@@ -318,5 +315,5 @@ def run(config: Config, reload: Callable[[], Config]) -> int:
     """Run the server until it is told to stop. Returns the exit status; raises `TessengerError` where it cannot."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the supervisor has handlers of its own
     with Premises(config) as premises:
-        roles.keep_errors(Path(config.server.data_dir))
+        roles.keep_errors(config)
         return Supervisor(config, reload, premises).run()

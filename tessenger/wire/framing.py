@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
+from tessenger.undecodable import UNDECODABLE, reason
 from tessenger.wire.messages import AnyRequest
 
 
@@ -74,7 +75,7 @@ class LineReader:
             return []
         try:
             return _decoder.decode_lines(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except UNDECODABLE:
             return self._carefully(data)
 
     def _carefully(self, data: bytes) -> list[Line]:
@@ -105,7 +106,7 @@ def decoded_together(lines: Sequence[bytes]) -> list[AnyRequest] | None:
         return None
     try:
         requests = _decoder.decode_lines(b"".join(lines))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except Exception:  # noqa: BLE001 whatever it is, it is of one of them: they are decoded one by one then
         return None
     return requests if len(requests) == len(lines) else None  # some may be blank
 
@@ -113,14 +114,14 @@ def decoded_together(lines: Sequence[bytes]) -> list[AnyRequest] | None:
 def _decoded(line: bytes) -> AnyRequest | BadLine:
     try:
         request: AnyRequest = _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-        return BadLine(f"This is no valid request: {problem}", _id_of(line))
+    except UNDECODABLE as problem:
+        return BadLine(f"This is no valid request: {reason(problem)}", _id_of(line))
     return request
 
 
 def _id_of(line: bytes) -> int | None:
     try:
         re = _id_decoder.decode(line).id
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNDECODABLE:
         return None
     return re if 0 <= re <= 2**53 else None

@@ -25,6 +25,7 @@ MAX_RUNS = 16
 MAX_HISTORY = 1_000
 """Messages that one request can ask for."""
 
+Version = Annotated[int, Meta(ge=0, le=2**31)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 ShortText = Annotated[str, Meta(max_length=255)]
 Host = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:_-]{0,255}$")]
@@ -58,7 +59,7 @@ class Login(Request, tag="login", frozen=True, gc=False):
     password: str
     udp_port: Port = 0
     udp_host: Host = ""
-    protocol: int = PROTOCOL
+    protocol: Version = PROTOCOL
     after: Id | None = None
     unless_online: bool = False
     run: ShortText = ""
@@ -71,7 +72,7 @@ class Resume(Request, tag="resume", frozen=True, gc=False):
     id: Id
     token: ShortText
     after: Id
-    protocol: int = PROTOCOL
+    protocol: Version = PROTOCOL
     run: ShortText = ""
     runs: list[EndedRun] = []
 

@@ -221,6 +221,23 @@ class TestMistakes:
         with pytest.raises(ConfigError, match="is not UTF-8 text: invalid start byte at byte 2"):
             config.load(tmp_path / "binary.toml", {}, {})
 
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("a = " + "[" * 5_000, "is not valid TOML: it is nested too deeply"),
+            ("a = " + "{b=" * 5_000, "is not valid TOML: it is nested too deeply"),
+            ("a = " + "9" * 5_000, "is not valid TOML: Exceeds the limit"),
+            ("[server]\nport." + ".".join("a" * 5_000) + " = 1", "server.port = .* must be a whole number"),
+            ("[server]\nport = 0x" + "f" * 5_000, "server.port = .* must be a whole number"),
+        ],
+    )
+    def test_what_no_reader_can_take(self, tmp_path: Path, text: str, problem: str) -> None:
+        """Depth and size are mistakes like others: named with the file, whatever the reader makes of them."""
+        path = tmp_path / "odd.toml"
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=f"odd.toml: {problem}"):
+            config.load(path, {}, {})
+
     @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "chat.example"])
     def test_no_tls_beyond_loopback(self, host: str, file: Path) -> None:
         """Plain TCP is refused where passwords would cross a network."""

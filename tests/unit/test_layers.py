@@ -21,8 +21,8 @@ LAYERS = (
     {"state", "journal"},  # implementations of the chat's ports
     {"chat"},  # every rule of the chat
     {"wire", "transfer"},  # the two protocols
-    {"config", "config_values", "command_line", "standard_streams"},
-    {"errors", ""},  # "" is the package itself: its version
+    {"config", "config_values", "command_line", "error_log", "standard_streams"},
+    {"errors", "undecodable", ""},  # "" is the package itself: its version
 )
 
 APART = (

@@ -90,7 +90,18 @@ def test_a_burst_is_written_once_a_period(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "12", "12 sha256:other", "-5 sha256:abc", "5 sha256:abc a b", "9" * 40 + " sha256:abc", "\x00\xff"],
+    [
+        "",
+        "x",
+        "12",
+        "12 sha256:other",
+        "-5 sha256:abc",
+        "5 sha256:abc a b",
+        "5 sha256:abc a b:" + "9" * 5_000,
+        "9" * 40 + " sha256:abc",
+        "9" * 5_000 + " sha256:abc",
+        "\x00\xff",
+    ],
 )
 def test_anything_else_counts_as_nothing(tmp_path: Path, text: str) -> None:
     """A damaged file, or one of a server that has another key now, skips no message."""

@@ -86,7 +86,8 @@ def test_mistakes_are_explained(tmp_path: Path, words: tuple[str, ...], answer: 
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\xff\x00", b"[]", b"3", b'{"notify": 7, "times": ["x"], "unknown": 1}', b"{"]
+    "content",
+    [b"", b"\xff\x00", b"[]", b"3", b'{"notify": 7, "times": ["x"], "unknown": 1}', b"{", b'{"a":' * 5_000, b'"\xff"'],
 )
 def test_a_damaged_file_counts_as_not_there(tmp_path: Path, content: bytes) -> None:
     """A later setting replaces it."""

@@ -460,11 +460,12 @@ def test_a_row_that_makes_no_sense_is_reported(open_journal: Open) -> None:
     """A damaged entry is named, and no traceback of a decoder's."""
     journal = open_journal()
     journal.commit(History().online("aaa"))
-    for damage in ({"data": b"\0"}, {"kind": "??"}, {"data": None}):
+    not_utf8, deep = b"\x81\xa1x\xa1\xff", b"\x81\xa1x" + b"\x91" * 2_000
+    for damage in ({"data": b"\0"}, {"kind": "??"}, {"data": None}, {"data": not_utf8}, {"data": deep}):
         rewrite(journal._db, lambda entry, damage=damage: entry | damage)  # type: ignore[misc]
         with pytest.raises(JournalError, match="entry 1 cannot be read"):
             journal.entries_after(0, 10)
-    for packed in (b"\0", b"", b"\x91\x91\1", b"\xff" * 100):
+    for packed in (b"\0", b"", b"\x91\x91\1", b"\xff" * 100, b"\x91" * 2_000, b"\x91\x9c\1\1\xa1\xff"):
         journal._db.execute("UPDATE chunks SET rows = ?", (packed,))
         with pytest.raises(JournalError, match="a part of the log cannot be read"):
             journal.entries_after(0, 10)

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import struct
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tessenger.chat.entries import AnyEntry
-from tessenger.errors import JournalBusy
+from tessenger.errors import JournalBusy, JournalError
 from tessenger.journal import reader as reading
 from tessenger.journal import store, tail
 from tessenger.journal.reader import SqliteReader
@@ -371,3 +372,15 @@ def test_any_life(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[st
     assert life.found() == life.committed
     life.journal.close()
     assert [file.name for file in life.path.parent.iterdir()] == ["journal.db"]
+
+
+@pytest.mark.parametrize("payload", [b"\x91" * 2_000, b"\x91\x9c\1\1\xa1\xff", b"\0"])
+def test_a_record_that_makes_no_sense_is_reported(life: Life, payload: bytes) -> None:
+    """Its checksum is right, so it was not torn: what was acknowledged may be in it, and is not passed over."""
+    life.say()
+    epoch = int(life.journal._db.execute("SELECT epoch FROM meta").fetchone()[0])
+    life.journal.abandon()
+    head = struct.pack("<8sQ", b"TESSTAIL", epoch)
+    life.tail.write_bytes(head + struct.pack("<II", len(payload), zlib.crc32(payload)) + payload)
+    with pytest.raises(JournalError, match=r"tail .* cannot be read .*Move it away"):
+        SqliteJournal(life.path, "process")

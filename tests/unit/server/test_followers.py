@@ -20,6 +20,7 @@ from tessenger.server import frames
 from tessenger.server.followers import Follower, Followers
 from tessenger.server.log_link import LogLink
 from tests.support.memory_journal import MemoryJournal
+from tests.unit.server.test_frames import NONSENSE
 
 NOW = 1_700_000_000_000
 DEADLINE = 10.0
@@ -48,6 +49,8 @@ class Wire:
     def close(self) -> None:
         """Note it."""
         self.is_closed = True
+
+    abort = close
 
 
 class Scene:
@@ -166,6 +169,24 @@ def test_they_are_sent_before_the_logger_ends() -> None:
         scene.followers.close()
         assert scene.wires[1].fed == [Placed(2, FEW, 3, NOW)]
         assert scene.wires[1].is_closed
+
+    play(work)
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
+def test_a_worker_that_sends_nonsense_is_hung_up_on(nonsense: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    """What it sent before in the same piece it sends again; the others are followed as before."""
+
+    async def work(scene: Scene) -> None:
+        appended: list[object] = []
+        scene.followers.appended = lambda _, frame: appended.append(frame)
+        scene.by_slot[1].data_received(frames.encode(frames.Append(2, [entries.Mark()])) + nonsense)
+        assert not appended
+        assert scene.wires[1].is_closed
+        scene.by_slot[2].data_received(frames.encode(frames.Append(2, [entries.Mark()])))
+        assert len(appended) == 1
+        assert not scene.wires[2].is_closed
+        assert "worker 1 sent what is no frame" in caplog.text
 
     play(work)
 

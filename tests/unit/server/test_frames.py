@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tessenger.chat.entries import AnyEntry, Mark, Message
+from tessenger.errors import WireError
 from tessenger.server import frames
 
 
 def message(text: str) -> AnyEntry:
     """Return a message."""
     return Message(1, 1, 2, "aaa", "bbb", text, b"body")
+
+
+NONSENSE = {
+    "length": b"\xff\xff\xff\xff",
+    "kind": b"\x05\0\0\0\x91\xa3odd",
+    "depth": b"\xd0\x07\0\0\x92\xa6caught" + b"\x91" * 1_992,
+    "text": b"\x03\0\0\0\x91\xa1\xff",
+    "empty": bytes(4),
+}
 
 
 contents = st.lists(
@@ -54,3 +65,11 @@ def test_a_long_frame_in_small_pieces_is_joined_once() -> None:
     (feed,) = got
     assert isinstance(feed, frames.Feed)
     assert len(feed.batch) == 64
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
+def test_what_is_no_frame_is_one_error(nonsense: bytes) -> None:
+    """Of one kind, whatever the decoder made of it; a length that no frame has is not waited for."""
+    for reader in (frames.from_logger(), frames.for_logger()):
+        with pytest.raises(WireError, match="frame"):
+            reader.feed(nonsense)

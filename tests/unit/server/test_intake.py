@@ -64,14 +64,14 @@ class Turn:
 class Client:
     """A connection, whose lines have `LIMIT` bytes at most."""
 
-    def __init__(self, turn: Turn, name: str) -> None:
+    def __init__(self, turn: Turn, name: str, limit: int = LIMIT) -> None:
         self.carrier = Failing()
         self.link = Link(name, self.carrier)
-        self.at_once = LIMIT
+        self.at_once = limit
         self.limited: list[tuple[int, int]] = []
         self.is_broken = False
         self._turn = turn
-        self._reader = LineReader(LIMIT)
+        self._reader = LineReader(limit)
 
     def carry_out(self, data: bytes) -> None:
         """Note what it has, and that it was carried out apart from the others' lines."""
@@ -130,6 +130,23 @@ def test_what_is_no_whole_request_is_carried_out_apart(data: bytes) -> None:
     assert turn.noted.count("apart") == 2
     assert turn.of("odd") == LineReader(LIMIT).feed(data)
     assert turn.of("other") == [Ping(7)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"[" * 2_000 + b"]" * 2_000, b'{"a":' * 3_000, b"9" * 5_000 + b"x", b'"\\ud800"', b'"\xed\xa0\x80"', b"NaN"],
+)
+def test_what_nobody_can_decode_costs_nobody_else_a_request(value: bytes) -> None:
+    """Whatever it makes the decoder raise: a bad line stands in its place, and all others of the turn are answered."""
+    turn = Turn()
+    clients = [Client(turn, str(number), 65_536) for number in range(5)]
+    for number, client in enumerate(clients):
+        turn.intake.add(client, b'{"type":"ping","id":' + value + b"}\n" if number == 2 else ping(number))
+    turn.intake.carry_out()
+    assert [turn.of(str(number)) for number in (0, 1, 3, 4)] == [[Ping(0)], [Ping(1)], [Ping(3)], [Ping(4)]]
+    (bad,) = turn.of("2")
+    assert isinstance(bad, BadLine)
+    assert not any(client.carrier.failures for client in clients)
 
 
 def test_a_line_that_was_begun_is_ended_by_what_comes_next() -> None:
