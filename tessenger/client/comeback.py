@@ -6,15 +6,21 @@ What was sent before that may or may not have been carried out; what waited for 
 
 from __future__ import annotations
 
+import asyncio
+import math
+import random
 from collections.abc import Callable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tessenger.client.reconnect import Dial, Ends, Patience, Refused, resume, retry
+from tessenger.client.reconnect import Dial, Ends, Patience, Refused, delays, resume, retry
 from tessenger.client.unanswered import Unanswered
 from tessenger.errors import ConnectionFailed
 from tessenger.wire.messages import Error, Login, Resume
+
+STEADY_SECONDS = 10.0
+"""A connection that broke sooner after it was taken up has not helped: the pause before the next attempt is longer."""
 
 UNKNOWN_OUTCOME = "The session ended before the server answered. It may or may not have been done."
 
@@ -40,6 +46,8 @@ class Comeback:
         self._on_notice = on_notice
         self._login: Login | None = None
         self._expired = False
+        self._came_back_at = -math.inf
+        self._delays = delays(random.random)
         self._last_sent = 0  # the last request that the server may have got: those behind it waited for a connection
 
     def sign_in_with(self, login: Login | None) -> None:
@@ -47,8 +55,10 @@ class Comeback:
         self._login = replace(login, unless_online=True) if login is not None else None
 
     def lost(self) -> None:
-        """Note that there is no connection from here on."""
+        """Note that there is no connection from here on. Behind one that has lasted, the pauses are short again."""
         self._last_sent = self._unanswered.last_id
+        if asyncio.get_running_loop().time() - self._came_back_at >= STEADY_SECONDS:
+            self._delays = delays(random.random)
 
     async def take_up(self, ending: Ending, presented: Callable[[], Resume], ends: Ends) -> Ending | None:
         """Reconnect and present the token. Return None where the session goes on, otherwise how it ended.
@@ -56,8 +66,13 @@ class Comeback:
         `ending` is what ended the connection: the word for an end where the patience runs out.
         """
         self._on_notice(f"{ending.text} Connecting again ...")
+
+        async def attempt() -> None:
+            await resume(self._dialer, presented(), self._unanswered, ends)
+            self._came_back_at = asyncio.get_running_loop().time()
+
         try:
-            await retry(lambda: resume(self._dialer, presented(), self._unanswered, ends), self._patience, self._waits)
+            await retry(attempt, self._patience, self._waits, self._delays)
         except TimeoutError:
             return ending
         except ConnectionFailed as error:

@@ -11,7 +11,7 @@ from tessenger.wire.messages import GroupMessage, Message
 from tessenger.wire.names import is_name, key
 
 RECENT = 200
-"""Names that are remembered for completion."""
+"""Names that are remembered for completion, and conversations whose unread messages are counted."""
 
 
 class Conversation:
@@ -52,7 +52,8 @@ class Conversation:
         self._remember(name)
         if key(name) != key(self.name):
             known = next((other for other in self.unread if key(other) == key(name)), name)
-            self.unread[known] = self.unread.get(known, 0) + 1
+            if known in self.unread or len(self.unread) < RECENT:
+                self.unread[known] = self.unread.get(known, 0) + 1
 
     def seen(self, name: str) -> None:
         """Count no message of this conversation as unread any more; of all, where there is no current one."""

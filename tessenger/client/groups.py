@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from tessenger.client import render
+from tessenger.client.link import UNCLEAR
 from tessenger.wire.messages import (
     Answer,
     AnyAnswer,
@@ -122,5 +123,7 @@ def shown(output: Shows, kind: type[A], text: Callable[[A], str]) -> Callable[[A
     def answered(answer: AnyAnswer) -> None:
         if isinstance(answer, kind):
             output.show(text(answer))
+        else:
+            output.refuse(UNCLEAR)
 
     return answered

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from msgspec import structs
+
 from tessenger.client.channel import Channel
 from tessenger.client.delivery import Event
 from tessenger.client.position import MAX_NUMBER
 from tessenger.wire.messages import GroupMessage, Message, Unread
 
 QUEUE_BYTES = 4 * 1024 * 1024
-"""Bytes of texts that may wait, however few events they are in."""
+"""Characters of events that may wait, however few events they are in."""
 
 TOO_MANY = "Too many events wait for this program."
 
@@ -92,4 +94,6 @@ class Inbox:
 
 
 def _size(event: Event) -> int:
-    return len(event.text) if isinstance(event, Message | GroupMessage) else 0
+    if isinstance(event, Message | GroupMessage):
+        return len(event.text)
+    return sum(len(value) for value in structs.astuple(event) if isinstance(value, str))

@@ -16,7 +16,8 @@ import msgspec
 
 from tessenger.client.identity import Identity, key_fingerprint
 from tessenger.errors import ConnectionFailed, WireError
-from tessenger.wire.messages import AnyAnswer
+from tessenger.undecodable import UNDECODABLE
+from tessenger.wire.messages import AnyAnswer, Error, Id
 
 CONNECT_SECONDS = 15.0
 """How long connecting, with the TLS handshake, may take."""
@@ -27,10 +28,21 @@ CLOSE_SECONDS = 2.0
 UNACKNOWLEDGED_MS = 30_000
 """How long sent bytes may stay without an acknowledgement by the server's machine (TCP_USER_TIMEOUT, RFC 5482)."""
 
-MAX_LINE = 16 * 1024 * 1024
-"""Bytes of the longest line that is accepted from a server."""
+MAX_LINE = 1_048_576
+"""Bytes of the longest line that is accepted from a server: twice what a text of the longest takes, at its worst."""
+
+NONSENSE = "The server sent something that is not Tessenger's protocol."
+UNCLEAR = "The server answered something that this client does not understand. It may or may not have been done."
 
 LOST = "The connection to the server was lost."
+
+
+class _Outline(msgspec.Struct):
+    """What can be told of an answer that this client does not understand."""
+
+    type: str
+    text: str = ""
+    re: Id | None = None
 
 
 class LineDecoder:
@@ -38,23 +50,50 @@ class LineDecoder:
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
         self._decoder = msgspec.json.Decoder(AnyAnswer)
+        self._outline = msgspec.json.Decoder(_Outline)
         self._max_line = max_line
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, data: bytes) -> list[AnyAnswer]:
-        """Return the answers that `data` completes; those of a type that this client does not know are left out."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > self._max_line:
+        """Return the answers that `data` completes. Raises `WireError` for what is none of Tessenger's protocol.
+
+        Of a newer one, events that this client does not know are left out, and an answer becomes an `Error`: whoever
+        has asked must not wait for ever.
+        """
+        end = data.rfind(b"\n") + 1
+        if len(self._rest) + (end or len(data)) > self._max_line:
+            self._check(data)
+        if not end:
+            self._rest += data
+            return []
+        lines = (self._rest + data[:end] if self._rest else data[:end]).split(b"\n")
+        self._rest = bytearray(data[end:])
+        return [answer for line in lines[:-1] if line and (answer := self._decoded(line))]
+
+    def _check(self, data: bytes) -> None:
+        """Raise `WireError` for a line that is too long."""
+        longest = max(map(len, data.split(b"\n")))
+        if max(longest, len(self._rest) + len(data.partition(b"\n")[0])) > self._max_line:
             raise WireError("The server sent a line without an end.")
-        answers: list[AnyAnswer] = []
-        for line in lines:
-            try:
-                answers.append(self._decoder.decode(line))
-            except msgspec.ValidationError:
-                continue  # a type or a shape of a newer protocol: readers skip what they do not know
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                raise WireError("The server sent something that is not Tessenger's protocol.") from None
-        return answers
+
+    def _decoded(self, line: bytes | bytearray) -> AnyAnswer | None:
+        try:
+            answer: AnyAnswer = self._decoder.decode(line)
+        except msgspec.ValidationError:
+            return self._unclear(line)
+        except UNDECODABLE:
+            raise WireError(NONSENSE) from None
+        return answer
+
+    def _unclear(self, line: bytes | bytearray) -> Error | None:
+        """Return what can be told of a line that is JSON, and no answer that this client knows."""
+        try:
+            found = self._outline.decode(line)
+        except UNDECODABLE:
+            return None
+        if found.type in ("error", "denied"):  # of a code that has been added, perhaps
+            return Error("unknown_outcome", found.text or UNCLEAR, found.re)
+        return Error("unknown_outcome", UNCLEAR, found.re) if found.re is not None else None
 
 
 class Link(asyncio.Protocol):

@@ -72,9 +72,11 @@ class LookBack:
         self._done = done
         self._found: list[Message | GroupMessage] = []
         self._page: list[Message | GroupMessage] = []
+        self._before = 0
 
     def begin(self, before: int = 0) -> None:
         """Ask for what is older than number `before`; 0: for the newest."""
+        self._before = before
         missing = self._wanted.limit - len(self._found)
         self._ask(History(0, self._whose, limit=missing, since=self._wanted.since, before=before), self._answered)
 
@@ -85,7 +87,8 @@ class LookBack:
         if answer.more:
             return
         self._found, self._page = self._page + self._found, []
-        if answer.before and len(self._found) < self._wanted.limit:
+        goes_back = not self._before or answer.before < self._before  # else there would be no end of asking
+        if answer.before and goes_back and len(self._found) < self._wanted.limit:
             self.begin(answer.before)
         else:
             self._done(self._found)

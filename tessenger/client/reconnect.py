@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Protocol
 
@@ -49,14 +48,19 @@ def delays(chance: Callable[[], float]) -> Iterator[float]:
 
 
 async def retry(
-    attempt: Callable[[], Awaitable[None]], patience: Patience, on_wait: Callable[[float | None], None]
+    attempt: Callable[[], Awaitable[None]],
+    patience: Patience,
+    on_wait: Callable[[float | None], None],
+    waits: Iterator[float],
 ) -> None:
-    """Try until an attempt succeeds. `on_wait` gets the loop's time of the next attempt, None while one is under way.
+    """Try until an attempt succeeds, after each of these `waits` (s).
+
+    `on_wait` gets the loop's time of the next attempt, None while one is under way.
 
     Raises `TimeoutError` when the patience has run out, `IdentityChanged` or `Refused` when trying again is no use.
     """
     async with asyncio.timeout(None if math.isinf(patience.seconds) else patience.seconds):
-        for delay in delays(random.random):
+        for delay in waits:
             on_wait(asyncio.get_running_loop().time() + delay)
             await asyncio.sleep(delay)
             on_wait(None)

@@ -14,6 +14,7 @@ from tessenger.client.channel import Channel
 from tessenger.client.position import Positions
 from tessenger.errors import ConnectionFailed, TessengerError
 from tessenger.wire.messages import Denied, Error, Login, Welcome
+from tessenger.wire.text import clean_line
 
 BUSY_RETRIES = 10
 BUSY_SECONDS = 0.5
@@ -86,6 +87,8 @@ async def attempt(connection: Channel, login: Login, positions: Positions) -> We
             break
         await asyncio.sleep(BUSY_SECONDS)
         answer = await connection.ask(login)
+    if isinstance(answer, Error) and answer.code == "unknown_outcome":  # what came is not understood
+        raise ConnectionFailed(clean_line(answer.text))
     if not isinstance(answer, Welcome | Denied | Error):
         raise ConnectionFailed("The server answered a sign-in with something else.")
     if isinstance(answer, Welcome):

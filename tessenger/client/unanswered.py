@@ -40,6 +40,11 @@ class Unanswered:
         self._pending[self._last_id] = _Pending(request, line, on_answer)
         return self._last_id, line
 
+    def request(self, re: int) -> AnyRequest | None:
+        """Return the request of this number, None where none waits."""
+        pending = self._pending.get(re)
+        return pending.request if pending is not None else None
+
     def answered(self, re: int, answer: AnyAnswer) -> Callable[[AnyAnswer], None] | None:
         """Return who waits for this answer, None for nobody; a list whose parts follow is not answered yet."""
         pending = self._pending.get(re)

@@ -19,6 +19,18 @@ PROTOCOL = 1
 Id = Annotated[int, Meta(ge=0, le=2**53)]
 """A request id: rises within a session. 2**53: the largest integer that every JSON reader keeps exact."""
 
+Seq = Id
+"""The number of an entry of the log."""
+
+Count = Id
+"""How many there are."""
+
+Moment = Annotated[int, Meta(ge=0, le=253_402_300_799_999)]
+"""Unix milliseconds, up to the end of the year 9999: every calendar has that."""
+
+Size = Annotated[int, Meta(ge=0, le=2**62)]
+"""Bytes of a file."""
+
 MAX_RUNS = 16
 """Earlier runs of a server that it names in its welcome: a line of half a kilobyte."""
 
@@ -27,6 +39,9 @@ MAX_HISTORY = 1_000
 
 Version = Annotated[int, Meta(ge=0, le=2**31)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
+Name = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_.-]{1,32}\Z")]
+"""Of a user or a group, where whoever decodes it relies on that."""
+
 ShortText = Annotated[str, Meta(max_length=255)]
 Host = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:_-]{0,255}$")]
 EndedRun = tuple[ShortText, Id]
@@ -172,7 +187,7 @@ class P2PVideo(Request, tag="p2pvideo", frozen=True, gc=False):
     to: str
     transfer: TransferId
     name: str
-    size: Annotated[int, Meta(ge=0, le=2**62)]
+    size: Size
     key: PublicKey
 
 
@@ -304,9 +319,9 @@ class Answer(Struct, tag_field="type", frozen=True, gc=False):
 class Limits(Struct, frozen=True, gc=False):
     """What the server allows, so that a client can tell people before it sends. Bytes, but for `group_members`."""
 
-    line_bytes: int
-    text_bytes: int
-    group_members: int
+    line_bytes: Annotated[int, Meta(ge=1, le=2**53)]
+    text_bytes: Count
+    group_members: Count
 
 
 class Welcome(Answer, tag="welcome", frozen=True, gc=False):
@@ -317,15 +332,15 @@ class Welcome(Answer, tag="welcome", frozen=True, gc=False):
     """
 
     re: Id
-    user: str
-    token: str
-    seq: int
+    user: Name
+    token: ShortText
+    seq: Seq
     limits: Limits
-    protocol: int = PROTOCOL
+    protocol: Version = PROTOCOL
     features: list[str] = []
-    run: str = ""
+    run: ShortText = ""
     runs: list[EndedRun] = []
-    after: int = 0
+    after: Seq = 0
 
 
 class Denied(Answer, tag="denied", frozen=True, gc=False):
@@ -351,8 +366,8 @@ class Sent(Answer, tag="sent", frozen=True, gc=False, omit_defaults=True):
     """
 
     re: Id
-    seq: int
-    at: int
+    seq: Seq
+    at: Moment
     away: bool = False
     note: str = ""
 
@@ -362,8 +377,8 @@ class UserLine(Struct, frozen=True, gc=False):
 
     user: str
     ip: str
-    udp_port: int
-    since: int
+    udp_port: Port
+    since: Moment
 
 
 class ActiveUsers(Answer, tag="activeusers", frozen=True, gc=False, omit_defaults=True):
@@ -436,7 +451,7 @@ class GroupLine(Struct, frozen=True, gc=False, omit_defaults=True):
     """A group: how many are in it, and whether you are (`joined`)."""
 
     group: str
-    members: int
+    members: Count
     joined: bool = False
     private: bool = False
 
@@ -458,9 +473,9 @@ class WhoisAnswer(Answer, tag="whois", frozen=True, gc=False, omit_defaults=True
 
     re: Id
     user: str
-    since: int = 0
+    since: Moment = 0
     ip: str = ""
-    udp_port: int = 0
+    udp_port: Port = 0
     lost: bool = False
     away: str = ""
     groups: list[str] = []
@@ -513,28 +528,28 @@ class Bye(Answer, tag="bye", frozen=True, gc=False):
 class Message(Answer, tag="message", frozen=True, gc=False):
     """A private message for you; with `to`, in a `history`, perhaps one of yours."""
 
-    seq: int
+    seq: Seq
     sender: str = field(name="from")
     text: str
-    at: int
+    at: Moment
     to: str = ""
 
 
 class GroupMessage(Answer, tag="groupmessage", frozen=True, gc=False):
     """A message in one of your groups."""
 
-    seq: int
+    seq: Seq
     group: str
     sender: str = field(name="from")
     text: str
-    at: int
+    at: Moment
 
 
 class Invitation(Answer, tag="invitation", frozen=True, gc=False):
     """Someone asks you to join a group."""
 
-    seq: int
-    at: int
+    seq: Seq
+    at: Moment
     sender: str = field(name="from")
     group: str
 
@@ -542,8 +557,8 @@ class Invitation(Answer, tag="invitation", frozen=True, gc=False):
 class GroupLeft(Answer, tag="groupleft", frozen=True, gc=False):
     """`user` is a member no more: they left, or someone else (`from`) removed them. Members are told, and `user`."""
 
-    seq: int
-    at: int
+    seq: Seq
+    at: Moment
     sender: str = field(name="from")
     group: str
     user: str
@@ -552,34 +567,34 @@ class GroupLeft(Answer, tag="groupleft", frozen=True, gc=False):
 class Offer(Answer, tag="offer", frozen=True, gc=False):
     """Someone offers you a file, and takes datagrams at `host`:`port`."""
 
-    seq: int
-    at: int
+    seq: Seq
+    at: Moment
     sender: str = field(name="from")
     transfer: str
     name: str
-    size: int
+    size: Size
     key: str
     host: str
-    port: int
+    port: Port
 
 
 class Accepted(Answer, tag="accepted", frozen=True, gc=False):
     """Your offer was accepted; the receiver takes datagrams at `host`:`port`."""
 
-    seq: int
-    at: int
+    seq: Seq
+    at: Moment
     sender: str = field(name="from")
     transfer: str
     key: str
     host: str
-    port: int
+    port: Port
 
 
 class Rejected(Answer, tag="rejected", frozen=True, gc=False):
     """Your offer was refused."""
 
-    seq: int
-    at: int
+    seq: Seq
+    at: Moment
     sender: str = field(name="from")
     transfer: str
     reason: str = ""
@@ -588,8 +603,8 @@ class Rejected(Answer, tag="rejected", frozen=True, gc=False):
 class Cancelled(Answer, tag="cancelled", frozen=True, gc=False):
     """The other side gave the transfer up."""
 
-    seq: int
-    at: int
+    seq: Seq
+    at: Moment
     sender: str = field(name="from")
     transfer: str
     reason: str = ""
@@ -604,13 +619,13 @@ class HistoryAnswer(Answer, tag="history", frozen=True, gc=False, omit_defaults=
     re: Id
     messages: list[Message | GroupMessage]
     more: bool = False
-    before: int = 0
+    before: Seq = 0
 
 
 class Unread(Answer, tag="unread", frozen=True, gc=False):
     """Behind a sign-in: the next `count` events are messages that came while you were away. Not sent for none."""
 
-    count: int
+    count: Count
 
 
 class Replaced(Answer, tag="replaced", frozen=True, gc=False):

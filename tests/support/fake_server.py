@@ -118,6 +118,11 @@ class FakeServer:
         """Send events to someone, once they are signed in."""
         self._send(self._of(user), *answers)
 
+    def push_raw(self, user: str, data: bytes) -> None:
+        """Send someone these bytes, whatever they are."""
+        with self._writing:
+            self._of(user).sendall(data)
+
     def say(self, to: str, text: str, sender: str = "bbb") -> None:
         """Send someone a private message."""
         self.push(to, Message(self.number(), sender, text, AT))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import random
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -95,7 +96,7 @@ def attempts(*outcomes: Exception | None) -> tuple[list[int], Callable[[], Await
 def test_it_tries_until_it_succeeds() -> None:
     """A server that is being started refuses connections for a while."""
     made, attempt = attempts(ConnectionRefusedError(), ConnectionFailed("no"), None)
-    asyncio.run(retry(attempt, FOREVER, lambda until: None))
+    asyncio.run(retry(attempt, FOREVER, lambda until: None, delays(random.random)))
     assert len(made) == 3
 
 
@@ -106,7 +107,7 @@ def test_it_says_when_it_tries_next() -> None:
     async def scenario() -> list[float | None]:
         loop = asyncio.get_running_loop()
         waits: list[float | None] = []
-        await retry(attempt, FOREVER, lambda until: waits.append(until and until - loop.time()))
+        await retry(attempt, FOREVER, lambda until: waits.append(until and until - loop.time()), delays(random.random))
         return waits
 
     first, then, second, last = asyncio.run(scenario())
@@ -121,7 +122,7 @@ def test_patience_ends() -> None:
     """Then the caller says what ended the connection."""
     made, attempt = attempts(ConnectionRefusedError())
     with pytest.raises(TimeoutError):
-        asyncio.run(retry(attempt, Patience(0.1), lambda until: None))
+        asyncio.run(retry(attempt, Patience(0.1), lambda until: None, delays(random.random)))
     assert len(made) > 1
 
 
@@ -130,7 +131,7 @@ def test_some_answers_are_final(reason: Exception) -> None:
     """A refused session and a strange key are not tried again."""
     made, attempt = attempts(reason, None)
     with pytest.raises(type(reason)):
-        asyncio.run(retry(attempt, FOREVER, lambda until: None))
+        asyncio.run(retry(attempt, FOREVER, lambda until: None, delays(random.random)))
     assert len(made) == 1
 
 
