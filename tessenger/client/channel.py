@@ -200,6 +200,7 @@ class Channel:
     def break_off(self, reason: str) -> None:
         """Give the connection up, not the session, which goes on over another one."""
         if self._link is not None:
+            self._comeback.forget_pauses()  # it is this side's wish
             self._link.drop(reason)
 
     def abandon(self, reason: str) -> None:

@@ -60,6 +60,10 @@ class Comeback:
         if asyncio.get_running_loop().time() - self._came_back_at >= STEADY_SECONDS:
             self._delays = delays(random.random)
 
+    def forget_pauses(self) -> None:
+        """Let the pauses before the next attempts be short, however soon the last connection ended."""
+        self._came_back_at = -math.inf
+
     async def take_up(self, ending: Ending, presented: Callable[[], Resume], ends: Ends) -> Ending | None:
         """Reconnect and present the token. Return None where the session goes on, otherwise how it ended.
 

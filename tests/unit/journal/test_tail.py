@@ -378,9 +378,8 @@ def test_any_life(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[st
 def test_a_record_that_makes_no_sense_is_reported(life: Life, payload: bytes) -> None:
     """Its checksum is right, so it was not torn: what was acknowledged may be in it, and is not passed over."""
     life.say()
-    epoch = int(life.journal._db.execute("SELECT epoch FROM meta").fetchone()[0])
     life.journal.abandon()
-    head = struct.pack("<8sQ", b"TESSTAIL", epoch)
+    head = life.tail.read_bytes()[: tail._HEAD.size]
     life.tail.write_bytes(head + struct.pack("<II", len(payload), zlib.crc32(payload)) + payload)
     with pytest.raises(JournalError, match=r"tail .* cannot be read .*Move it away"):
         SqliteJournal(life.path, "process")
