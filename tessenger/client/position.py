@@ -43,9 +43,14 @@ class Lineage(Struct, frozen=True):
     @classmethod
     def of(cls, welcome: Welcome) -> Lineage:
         """Return what a welcome names; nothing, where that makes no sense or the server names none."""
-        runs = tuple(welcome.runs[-MAX_RUNS:])
-        sane = all(_RUN.match(run) and 0 <= upto <= MAX_NUMBER for run, upto in (*runs, (welcome.run, 0)))
-        return cls(welcome.run, runs) if sane else cls()
+        named = cls(welcome.run, tuple(welcome.runs[-MAX_RUNS:]))
+        return named if named.is_sane else cls()
+
+    @property
+    def is_sane(self) -> bool:
+        """Whether a server takes it."""
+        ended = ((self.run, 0), *self.runs)
+        return len(ended) <= MAX_RUNS + 1 and all(_RUN.match(run) and 0 <= upto <= MAX_NUMBER for run, upto in ended)
 
     def fields(self) -> dict[str, str | list[EndedRun]]:
         """Return it as `login` and `resume` have it."""
@@ -112,7 +117,10 @@ def _lineage(words: list[str]) -> Lineage:
     if not words:
         return Lineage()
     ended = [word.partition(":") for word in words[1:]]
-    return Lineage(words[0], tuple((run, int(upto)) for run, _, upto in ended))
+    lineage = Lineage(words[0], tuple((run, int(upto)) for run, _, upto in ended))
+    if not lineage.is_sane:
+        raise ValueError(words)
+    return lineage
 
 
 class Positions:
