@@ -16,6 +16,7 @@ tables by `settle`, or with a later batch. Until then readers do not find it: th
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -299,13 +300,13 @@ class SqliteJournal:
 
     @property
     def _run(self) -> int:
-        """The name of the server's run, as a number: what its tail is known by.
+        """What the tail of the server's run is known by: a number of 64 bits that its name makes.
 
         Before version 5 runs had no names but the epoch, which a backup that is put back counts anew.
         """
         runs = changes.read_runs(self._db)
         if runs:
-            return int(runs[-1].name, 16)
+            return int.from_bytes(hashlib.blake2b(runs[-1].name.encode(), digest_size=8).digest())
         (epoch,) = self._db.execute("SELECT epoch FROM meta").fetchone()
         return int(epoch)
 
