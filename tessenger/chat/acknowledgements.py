@@ -24,7 +24,7 @@ class Acknowledgements:
     def __init__(self) -> None:
         """None waits. `held`: those that do, in order; `Delivery` adds to them, without a call for each.
 
-        `hurried_until`: until then (log's time, ms) some client gets each one at once.
+        `hurried_until`: until then (steady clock, ms) some client gets each one at once.
         """
         self.held: dict[Link, list[bytes]] = {}
         self.hurried_until = 0
@@ -38,7 +38,7 @@ class Acknowledgements:
     def tick(self, now: int) -> list[Link]:
         """Return the connections for which some have waited since the last tick; see who was silent meanwhile.
 
-        `now` is the log's time, in ms, as `Link.hurried_until` has it.
+        `now` is the steady clock's time of what came last, in ms, as `Link.hurried_until` has it.
         """
         earlier, held = self._earlier, self.held
         self._earlier = {link: len(lines) for link, lines in held.items() if link not in earlier}

@@ -28,7 +28,7 @@ class Delivery:
         """Asks for a `tick` some milliseconds later; without it no acknowledgement waits."""
         self._acknowledgements = Acknowledgements()
         self._is_waking = False
-        self._at = 0
+        self._now = 0
         self._due: dict[Link, bytes | list[bytes]] = {}  # a single piece, as most are, stands without a list
         self._run_group = ""
         self._run: list[tuple[bytes, Link | None, bytes]] = []
@@ -46,16 +46,16 @@ class Delivery:
         else:
             due[link] = [lines, data]  # type: ignore[list-item]  # by type
 
-    def acknowledge(self, link: Link, line: bytes, at: int) -> None:
+    def acknowledge(self, link: Link, line: bytes, now: int) -> None:
         """Send an acknowledgement in its order, with the next flush or a little later (see acknowledgements.py).
 
-        `at` is the time of what is acknowledged.
+        `now` is the steady clock's time, in ms.
         """
         if self._run:
             self._end_run()
-        self._at = at
+        self._now = now
         held = self._acknowledgements.held
-        if link in self._due or at < link.hurried_until or link.throttled:
+        if link in self._due or now < link.hurried_until or link.throttled:
             self.say(link, line)
         elif link in held:
             held[link].append(line)
@@ -65,7 +65,7 @@ class Delivery:
     @property
     def is_hurried(self) -> bool:
         """Whether some client has to be acknowledged at once."""
-        return self._at < self._acknowledgements.hurried_until
+        return self._now < self._acknowledgements.hurried_until
 
     def hurry(self, link: Link) -> None:
         """Let acknowledgements that wait for a connection leave with the next flush."""
@@ -77,7 +77,7 @@ class Delivery:
     def tick(self) -> None:
         """Send acknowledgements that have waited long enough: since the last tick at least."""
         self._is_waking = False
-        for link in self._acknowledgements.tick(self._at):
+        for link in self._acknowledgements.tick(self._now):
             self.hurry(link)
         self.flush()
 

@@ -6,7 +6,10 @@ the fields of its kind first, then what the log adds.
 
 Numbers: `session` is the claim number of the sign-in that began the session, `number` the claim of its latest
 attachment (sign-in or resume): an entry with an older number comes from a worker that lost the session meanwhile, and
-is refused. `request` is the client's request id, 0 where no request led to the entry. Times are Unix milliseconds.
+is refused. `request` is the client's request id, 0 where no request led to the entry.
+
+Times are Unix milliseconds, of two clocks (docs/architecture.md, "Time"): `at` is what the wall clock said when the
+entry was ordered, and may go back; when something ends (`until`, `expires`) is by the server's steady clock.
 """
 
 from __future__ import annotations
@@ -67,7 +70,7 @@ OfflineReason = Literal["logout", "timeout", "replaced", "removed"]
 class Online(Entry, tag="on", gc=False):
     """A new session. It replaces any earlier session of the same user, without an `Offline` of its own.
 
-    `expires`: when the token can no longer be used to resume.
+    `expires`: when the token can no longer be used to resume, `token_ms` after the sign-in.
     """
 
     session: int
@@ -79,6 +82,7 @@ class Online(Entry, tag="on", gc=False):
     generation: int
     token_hash: bytes
     expires: int
+    token_ms: int = 0
 
 
 class Resumed(Entry, tag="re", gc=False):
@@ -236,6 +240,12 @@ class Redacted(Entry, tag="rd", gc=False):
     target_seq: int
 
 
+class ClockSet(Entry, tag="ck", gc=False):
+    """The wall clock was set by `ahead_ms` (negative: back): the stamps from here on do not go on with those before."""
+
+    ahead_ms: int
+
+
 REDACTED = "[redacted]"
 """What stands in the place of a text that was blanked."""
 
@@ -274,8 +284,8 @@ class Refused(Entry, tag="no", gc=False):
 
 AnyEntry = (
     Message | GroupMessage | Online | Resumed | Detached | Offline | TokenVoided | Released | LoginFailed | Blocked
-    | Unblocked | GroupCreated | GroupJoined | GroupLeft | Invited | AwaySet | Command | Signal | Redacted | Mark | Seen
-    | Refused
+    | Unblocked | GroupCreated | GroupJoined | GroupLeft | Invited | AwaySet | Command | Signal | Redacted | ClockSet
+    | Mark | Seen | Refused
 )  # fmt: skip
 
 UNJOURNALED = frozenset({Mark, Seen, Refused})

@@ -218,7 +218,7 @@ class Hub:
         pending, delivery = self._pending, self.delivery
         links, say, acknowledge = delivery.links, delivery.say, delivery.acknowledge
         may_wait = len(own.messages) >= FEW
-        at = own.at
+        at, now = own.at, self.now()
         event, sent = events.message_event_at(at), answers.sent_at(at)
         for n, seq, message in zip(count(own.n), count(own.seq), own.messages):
             recipient = links.get(message.to)
@@ -233,7 +233,7 @@ class Hub:
                 message.n, message.seq, message.at, message.slot = n, seq, at, self.worker.slot
                 then(message)
             elif may_wait:
-                acknowledge(link, sent % (re, seq), at)
+                acknowledge(link, sent % (re, seq), now)
             else:
                 say(link, sent % (re, seq))
         self.present.seq = own.last_seq

@@ -18,9 +18,17 @@ from tessenger.wire import names
 MAX_INVITED = 1_000
 """People who are asked to join a group and have not, at most."""
 
+STEP_MS = 2_000
+"""By how much the wall clock must differ from the steady one, of a sudden, to have been set: a clock that is steered
+(NTP) is off by half a second at most, and steered by half a millisecond a second (adjtimex)."""
+
 
 class Ledger:
-    """The log's next number and its judgement."""
+    """The log's next number and its judgement.
+
+    Every method that orders something takes the time of two clocks, in ms: `now` is the steady one, by which things
+    end, `at` the wall clock's, which is stamped on entries; where that is left out, they say the same.
+    """
 
     def __init__(self, snapshot: Snapshot, grace_ms: int) -> None:
         """Go on behind `snapshot`. `grace_ms`: how long a person stays present without a connection."""
@@ -30,6 +38,8 @@ class Ledger:
         self._grace_ms = grace_ms
         self._seq = snapshot.seq
         self._at = snapshot.at
+        self._now = 0
+        self._ahead: int | None = None  # by how much the wall clock was ahead of the steady one; None: not looked yet
         self._timers: list[tuple[int, int, AnyEntry]] = []
         self._timer_count = 0
         for session in self.present.sessions.values():
@@ -53,7 +63,19 @@ class Ledger:
             self.slots[slot] = (generation, n)
         return n
 
-    def order(self, slot: int, generation: int, first_n: int, batch: Sequence[AnyEntry], now: int) -> list[AnyEntry]:
+    def clock(self, now: int, at: int) -> list[AnyEntry]:
+        """Return what is to be said of the clocks before anything else is ordered at this time: that one was set.
+
+        At a start, only a wall clock that is behind the log's last entry can be noticed.
+        """
+        ahead = at - now
+        off = ahead - self._ahead if self._ahead is not None else min(0, at - self._at)
+        self._ahead = ahead
+        return self._own([entries.ClockSet(off)], at) if abs(off) > STEP_MS else []
+
+    def order(
+        self, slot: int, generation: int, first_n: int, batch: Sequence[AnyEntry], now: int, at: int | None = None
+    ) -> list[AnyEntry]:
         """Judge and number what a worker appended; `batch` begins with its entry `first_n`.
 
         Returns what is to be committed and passed on: the entries themselves, with a `Refused` in the place of each
@@ -68,7 +90,8 @@ class Ledger:
         if not batch:
             return []
         self.slots[slot] = (generation, first_n + len(batch) - 1)
-        at = self._now(now)
+        at = self._at = now if at is None else at
+        self._now = now
         seq = self._seq
         apply = self.present.apply
         sessions = self.present.sessions
@@ -103,46 +126,41 @@ class Ledger:
         self._seq = self.present.seq = seq
         return ordered
 
-    def release(self, slot: int, generation: int, now: int) -> list[AnyEntry]:
+    def release(self, slot: int, generation: int, now: int, at: int | None = None) -> list[AnyEntry]:
         """Detach the sessions of a dead worker; called when everything that it had sent is ordered."""
-        at = self._now(now)
-        entry = entries.Released(slot, generation, at + self._grace_ms)
+        entry = entries.Released(slot, generation, now + self._grace_ms)
         held = [s for s in self.present.sessions.values() if (s.slot, s.generation) == (slot, generation)]
         for session in held:
             if not session.detached_until:
                 self._end_later(session, entry.until)
-        return self._own([entry], at)
+        return self._own([entry], now if at is None else at)
 
-    def remove_users(self, gone: Iterable[str], changed: Iterable[str], now: int) -> list[AnyEntry]:
+    def remove_users(self, gone: Iterable[str], changed: Iterable[str], at: int) -> list[AnyEntry]:
         """End the sessions of users who are `gone`; void the tokens of those whose password `changed` (user keys)."""
         online = self.present.online
         own: list[AnyEntry] = [_offline(online[user], "removed") for user in gone if user in online]
         own += [entries.TokenVoided(online[user].id, online[user].user) for user in changed if user in online]
-        return self._own(own, self._now(now))
+        return self._own(own, at)
 
-    def redact(self, seq: int, now: int) -> list[AnyEntry]:
+    def redact(self, seq: int, at: int) -> list[AnyEntry]:
         """Blank the text of message `seq`; whether there is one, the journal knows."""
-        return self._own([entries.Redacted(seq)], self._now(now))
+        return self._own([entries.Redacted(seq)], at)
 
     def next_due(self) -> int | None:
-        """When `due` has something to say, in Unix milliseconds."""
+        """When `due` has something to say, by the steady clock."""
         return self._timers[0][0] if self._timers else None
 
-    def due(self, now: int) -> list[AnyEntry]:
+    def due(self, now: int, at: int | None = None) -> list[AnyEntry]:
         """Return what time itself brings: the end of blocks and of graces."""
         own: list[AnyEntry] = []
         while self._timers and self._timers[0][0] <= now:
             when, _, entry = heapq.heappop(self._timers)
             if self._still_due(entry, when):
                 own.append(entry)
-        return self._own(own, self._now(now)) if own else []
-
-    def _now(self, now: int) -> int:
-        """Time as the log has it: never backwards, whatever the clock does."""
-        self._at = max(self._at, now)
-        return self._at
+        return self._own(own, now if at is None else at) if own else []
 
     def _own(self, own: list[AnyEntry], at: int) -> list[AnyEntry]:
+        self._at = at
         for entry in own:
             self._seq += 1
             entry.seq = self._seq
@@ -205,7 +223,7 @@ class Ledger:
         session = self.present.sessions.get(entry.session)
         if session is None or session.number != entry.number:
             return "stale"
-        entry.until = self._at + self._grace_ms
+        entry.until = self._now + self._grace_ms
         return None
 
     def judge_offline(self, entry: entries.Offline) -> RefusedReason | None:

@@ -114,6 +114,16 @@ def _redacted(e: entries.Redacted) -> list[str]:
     return [f"message {e.target_seq} has been redacted"]
 
 
+def _clock_set(e: entries.ClockSet) -> list[str]:
+    return [f"the system's {_step(e)}"]
+
+
+def _step(e: entries.ClockSet) -> str:
+    """Say what happened to the clock; whether somebody set it or the machine slept, nobody can tell."""
+    seconds = round(abs(e.ahead_ms) / 1000)
+    return f"clock went {'forward' if e.ahead_ms > 0 else 'back'} by {seconds} seconds"
+
+
 _CONSOLE: dict[type[entries.Entry], Callable[[Any], list[str]]] = {
     entries.Message: _message,
     entries.GroupMessage: _group_message,
@@ -130,6 +140,7 @@ _CONSOLE: dict[type[entries.Entry], Callable[[Any], list[str]]] = {
     entries.Command: _command,
     entries.Signal: _signal,
     entries.Redacted: _redacted,
+    entries.ClockSet: _clock_set,
 }
 """What each kind shows on the console; kinds that are not here show nothing."""
 
@@ -183,6 +194,7 @@ _EVENTS: dict[type[entries.Entry], Callable[[Any], tuple[str, str]]] = {
     entries.Blocked: lambda e: _user_line(e, e.user, e.ip, "-", f"blocked for {_seconds(e.seconds)} seconds"),
     entries.Unblocked: lambda e: _user_line(e, e.user, "-", "-", "unblocked"),
     entries.Redacted: lambda e: _user_line(e, "-", "-", "-", f"message {e.target_seq} redacted"),
+    entries.ClockSet: lambda e: _user_line(e, "-", "-", "-", _step(e)),
 }  # fmt: skip
 """What each kind writes to which activity log; kinds that are not here write nothing."""
 

@@ -69,7 +69,7 @@ class Link:
     `user` is "" before that, and `unread` the number of the last message that the sign-in found, 0 for none.
     `noted`: of whom the user was told on this connection that they are away, and in which words.
     `busy`: a request is under way that the next ones must wait for.
-    `hurried_until`: until then (log's time, ms) acknowledgements may not wait, for the client waits for them.
+    `hurried_until`: until then (steady clock, ms) acknowledgements may not wait, for the client waits for them.
     `write` is what takes lines at the moment: the connection itself, what keeps them back, or nothing. As it is called
     more than anything else, it may take a part only (see `Carrier`): `write_rest` sends what it left, `send` does both.
     """

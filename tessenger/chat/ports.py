@@ -57,8 +57,8 @@ class Journal(Protocol):
 class Question(Struct, frozen=True):
     """What `user` asks of the past: messages with `peer`, of `group`, or (both empty) all that they may read.
 
-    The newest `limit` of those at or after `since` (Unix ms, 0: of ever) and before number `before` (0: up to now),
-    and no more than `max_bytes` of texts. A group's only from while they were a member.
+    The newest `limit` of those behind the newest that is stamped before `since` (Unix ms, 0: of ever) and before number
+    `before` (0: up to now), and no more than `max_bytes` of texts. A group's only from while they were a member.
     """
 
     user: str
@@ -144,7 +144,7 @@ class TryLater(Struct, frozen=True):
 
 
 class IsBlocked(Struct, frozen=True):
-    """Sign-in is blocked until `until` (Unix ms)."""
+    """Sign-in is blocked until `until` (steady clock, ms)."""
 
     until: int
 
@@ -225,7 +225,10 @@ class SignedIn(Struct, frozen=True):
 
 
 class WrongPassword(Struct, frozen=True):
-    """The password was wrong. Where that blocks the account, it is until `blocked_until` (Unix ms), for `seconds`."""
+    """The password was wrong.
+
+    Where that blocks the account, it is until `blocked_until` (steady clock, ms), for `seconds`.
+    """
 
     user: str
     failures: int

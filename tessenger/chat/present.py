@@ -19,7 +19,8 @@ from tessenger.wire import names
 class Session(Struct, gc=False):
     """A person's session. `number` is the claim of its latest attachment, `since` when it began.
 
-    `seq` is the entry that began it. While detached, `detached_until` is when it ends (Unix ms); 0 means attached.
+    `seq` is the entry that began it. While detached, `detached_until` is when it ends; 0 means attached. That and
+    `expires` are by the server's steady clock; what is `since` then is by the wall clock (Unix ms).
     `highest` is the highest request id so far. An empty `token_hash` means that it cannot be resumed. `away` is what
     the person says about not looking.
     """
@@ -35,6 +36,7 @@ class Session(Struct, gc=False):
     seq: int
     token_hash: bytes
     expires: int
+    token_ms: int = 0
     highest: int = 0
     detached_until: int = 0
     away: str = ""
@@ -152,6 +154,7 @@ def _online(state: Present, entry: entries.Online) -> None:
         seq=entry.seq,
         token_hash=entry.token_hash,
         expires=entry.expires,
+        token_ms=entry.token_ms,
         highest=entry.request,
     )
     state.sessions[session.id] = session

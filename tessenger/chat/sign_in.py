@@ -170,6 +170,7 @@ def _begin(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:
         generation=hub.worker.generation,
         token_hash=token_hash(token, hub.accounts.secret(result.user) or ""),
         expires=hub.now() + hub.rules.token_ms,
+        token_ms=hub.rules.token_ms,
     )
     hub.append(link, request.id, entry, lambda e: _online(hub, link, request, token, e))
 

@@ -13,7 +13,7 @@ from typing import Any
 from tessenger.chat import entries
 from tessenger.chat.present import Group, Member, Session, Snapshot
 from tessenger.chat.runs import Run
-from tessenger.journal import chunks, rows
+from tessenger.journal import by_time, chunks, rows
 from tessenger.journal.counters import Counters
 from tessenger.wire import names
 
@@ -38,7 +38,7 @@ def _online(db: sqlite3.Connection, e: entries.Online) -> None:
         _end(db, *ended)
     values = (
         e.session, e.user, e.number, e.slot, e.generation, e.ip, e.udp_port, e.at, e.seq, e.token_hash, e.expires,
-        e.request, 0, "",
+        e.token_ms, e.request, 0, "",
     )  # fmt: skip
     db.execute(_ADD_SESSION, values)
     db.execute(
@@ -96,11 +96,19 @@ def _login_failed(db: sqlite3.Connection, e: entries.LoginFailed) -> None:
 def _blocked(db: sqlite3.Connection, e: entries.Blocked) -> None:
     user = names.key(e.user)
     db.execute("DELETE FROM failures WHERE key = ?", (user,))
-    db.execute("INSERT OR REPLACE INTO blocks (key, user, until) VALUES (?, ?, ?)", (user, e.user, e.until))
+    db.execute(
+        "INSERT OR REPLACE INTO blocks (key, user, until, ms) VALUES (?, ?, ?, ?)",
+        (user, e.user, e.until, round(e.seconds * 1000)),
+    )
 
 
 def _unblocked(db: sqlite3.Connection, e: entries.Unblocked) -> None:
     db.execute("DELETE FROM blocks WHERE key = ? AND until = ?", (names.key(e.user), e.until))
+
+
+def _clock_set(db: sqlite3.Connection, e: entries.ClockSet) -> None:
+    if e.ahead_ms < 0:
+        db.execute(by_time.INSERT, (e.seq,))
 
 
 def _group_created(db: sqlite3.Connection, e: entries.GroupCreated) -> None:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tessenger.errors import JournalError
 from tessenger.journal import rows
-from tessenger.journal.rows import AT, KIND, SEQ, TEXT, Row
+from tessenger.journal.rows import KIND, SEQ, TEXT, Row
 from tessenger.undecodable import UNDECODABLE, reason
 
 TOGETHER = 128
@@ -141,20 +141,6 @@ class Lookup:
             self._rows = {row[SEQ]: row for row in _unpacked(packed)}
             found = self._rows.get(seq)
         return found
-
-
-def first_since(db: sqlite3.Connection, since: int) -> int:
-    """Return the number of the first entry at or after a time: times rise with numbers, so halving finds it."""
-    first = next(forward(db, -1), None)
-    low, high = first[SEQ] if first else 0, newest(db) + 1
-    while low < high:
-        middle = (low + high) // 2
-        row = next(forward(db, middle - 1), None)
-        if row is not None and row[AT] < since:
-            low = row[SEQ] + 1
-        else:
-            high = middle
-    return low
 
 
 def remove(db: sqlite3.Connection, seqs: Iterable[int]) -> list[Row]:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Final
 
-from tessenger.journal import chunks, targets
+from tessenger.journal import by_time, chunks, targets
 from tessenger.journal.rows import COLUMNS, SEQ
 
 _AT_ONCE = 4_096
@@ -70,7 +70,14 @@ def _from_3(db: sqlite3.Connection) -> None:
 
 
 def _from_4(db: sqlite3.Connection) -> None:
-    """Runs had no names."""
+    """Runs had no names, nothing said how long a token and a block last, and stamps never went back.
+
+    A block whose length nobody knows ends with the next start: it was meant for seconds.
+    """
+    db.execute("ALTER TABLE sessions ADD COLUMN token_ms INTEGER NOT NULL DEFAULT 0")
+    db.execute("UPDATE sessions SET token_ms = max(0, expires - since)")
+    db.execute("ALTER TABLE blocks ADD COLUMN ms INTEGER NOT NULL DEFAULT 0")
+    db.execute(by_time.TABLE)
     db.execute(RUNS)
 
 

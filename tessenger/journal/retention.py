@@ -3,7 +3,8 @@
 A `Planner` reads over a connection of its own and takes its time; what it returns, the logger deletes in transactions
 of `STEP` entries, with pauses, between its batches. Kept, whatever age and size say, is what somebody may still need:
 
-- messages that someone is due and was not shown (`unread`), and everything of the last `keep_ms`,
+- messages that someone is due and was not shown (`unread`), and everything of the last `keep_ms`: what this server
+  has written in that time by the steady clock, and what is stamped with a time of it,
 - what sessions that are detached have asked, for they may ask again,
 - the end of the log, which the counters and the activity logs are completed from.
 """
@@ -11,6 +12,7 @@ of `STEP` entries, with pauses, between its batches. Kept, whatever age and size
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +21,8 @@ from msgspec import Struct
 
 from tessenger.config import JournalSection
 from tessenger.journal import chunks, rotation, schema
-from tessenger.journal.chunks import first_since
+from tessenger.journal.by_time import oldest_since
+from tessenger.journal.numbered_lines import first_number
 from tessenger.journal.rows import KIND, SEQ, SESSION, TARGET, TEXT
 from tessenger.wire import names
 
@@ -83,23 +86,33 @@ class Planner:
         self.offline_delivery = offline_delivery
         self._keep_ms = keep_ms
         self._looked_at = 0
+        self._ends: deque[tuple[int, int]] = deque()  # where the log ended, and when, the oldest first
 
-    def plan(self, now_ms: int) -> Plan:
-        """Return what may go now. Raises `JournalError`."""
+    def plan(self, now: int, at: int) -> Plan:
+        """Return what may go now: by the steady clock (ms), and by the wall clock (Unix ms). Raises `JournalError`."""
         with closing(schema.open_reader(self._path)) as db:
             try:
                 db.execute("BEGIN")
-                victims, more = self._entries(db, now_ms)
-                logs = list(self._old_logs(db, now_ms)) if not more else []
+                kept_from = min(self._written_lately(db, now), oldest_since(db, at - self._keep_ms, at))
+                aged = self._aged(db, at)
+                victims, more = self._entries(db, kept_from - 1, aged)
+                if more:
+                    return Plan(victims, [], [], more=True)
+                return Plan(victims, list(self._old_files(aged)), list(self._old_logs(db, at)), more=False)
             except sqlite3.Error as error:
                 raise schema.explained(self._path, error) from error
-        return Plan(victims, [] if more else list(self._old_files(now_ms)), logs, more)
 
     # ---- the journal ----
 
-    def _entries(self, db: sqlite3.Connection, now_ms: int) -> tuple[list[int], bool]:
-        upto, excess = self._bounds(db, now_ms)
-        aged = self._aged(db, now_ms)
+    def _written_lately(self, db: sqlite3.Connection, now: int) -> int:
+        """Return the number from which on entries came within the last `keep_ms` of this process, at the least."""
+        self._ends.append((now, chunks.newest(db)))
+        while len(self._ends) > 1 and self._ends[1][0] <= now - self._keep_ms:
+            self._ends.popleft()
+        return self._ends[0][1] + 1
+
+    def _entries(self, db: sqlite3.Connection, upto: int, aged: int) -> tuple[list[int], bool]:
+        upto, excess = self._bounds(db, upto)
         if not excess:
             upto = min(upto, aged)
         if next(chunks.forward(db, self._looked_at, upto), None) is None:
@@ -127,10 +140,10 @@ class Planner:
                 break
         return victims, True
 
-    def _bounds(self, db: sqlite3.Connection, now_ms: int) -> tuple[int, int]:
+    def _bounds(self, db: sqlite3.Connection, upto: int) -> tuple[int, int]:
         """Return up to where entries may go at all, and by how many bytes the journal is too large."""
         counted, logged = db.execute("SELECT counted_seq, logged_seq FROM meta").fetchone()
-        upto = min(counted, logged, chunks.newest(db) - 1, first_since(db, now_ms - self._keep_ms) - 1)
+        upto = min(upto, counted, logged, chunks.newest(db) - 1)
         if not self._limits.retention_mb:
             return upto, 0
         pages, free, size = (
@@ -138,10 +151,10 @@ class Planner:
         )
         return upto, max(0, (pages - free) * size - self._limits.retention_mb * 1_000_000)
 
-    def _aged(self, db: sqlite3.Connection, now_ms: int) -> int:
+    def _aged(self, db: sqlite3.Connection, at: int) -> int:
         """Return up to where entries are too old."""
         days = self._limits.retention_days
-        return first_since(db, now_ms - days * _DAY_MS) - 1 if days else 0
+        return oldest_since(db, at - days * _DAY_MS, at) - 1 if days else 0
 
     def _lacking(self, db: sqlite3.Connection) -> dict[str, dict[int, int]]:
         """Return for each group up to which numbers, and behind which, someone who is due its messages lacks some.
@@ -157,26 +170,24 @@ class Planner:
 
     # ---- the activity logs ----
 
-    def _old_files(self, now_ms: int) -> Iterator[tuple[Path, float]]:
-        """Yield rotated logs that are too old, or too much together, the oldest first."""
+    def _old_files(self, aged: int) -> Iterator[tuple[Path, float]]:
+        """Yield rotated logs all of whose lines are too old, or which are too much together, the oldest first."""
         files = rotation.rotated(self._data_dir)
-        total = sum(size for _, size, _ in files)
+        total = sum(file.size for file in files)
         allowed = self._limits.retention_mb * 1_000_000
-        oldest = now_ms / 1000 - self._limits.retention_days * _DAY_MS / 1000
-        for written, size, path in files:
-            if (self._limits.retention_days and written < oldest) or (allowed and total > allowed):
-                total -= size
-                yield path, written
+        for file in files:
+            if 0 < file.last <= aged or (allowed and total > allowed):
+                total -= file.size
+                yield file.path, file.written
 
-    def _old_logs(self, db: sqlite3.Connection, now_ms: int) -> Iterator[str]:
+    def _old_logs(self, db: sqlite3.Connection, at: int) -> Iterator[str]:
         """Yield logs that began more than a day ago: so a line outlives its time by a day at most."""
         if not self._limits.retention_days:
             return
-        yesterday = first_since(db, now_ms - _DAY_MS)
+        yesterday = oldest_since(db, at - _DAY_MS, at)
         for path in self._data_dir.glob("*log.txt"):
-            with path.open("rb") as file:
-                number = file.read(24).partition(b";")[0]
-            if number.isdigit() and int(number) < yesterday:
+            number = first_number(path)
+            if number is not None and number < yesterday:
                 yield path.name
 
 

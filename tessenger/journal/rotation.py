@@ -6,6 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from msgspec import Struct
+
+from tessenger.journal.numbered_lines import last_number
+
 _ROTATED = re.compile(r".+log\.txt\.([1-9]\d{0,8})")
 
 
@@ -36,12 +40,21 @@ def of_log(folder: Path, name: str) -> Iterator[Path]:
         yield path
 
 
-def rotated(folder: Path) -> list[tuple[float, int, Path]]:
-    """Return the rotated files of all logs, the oldest first: when each was last written (Unix s), size, path."""
+class Rotated(Struct, frozen=True):
+    """A rotated file: its bytes, the number of its last line, and when it was written, which tells it from another."""
+
+    path: Path
+    written: float
+    size: int
+    last: int
+
+
+def rotated(folder: Path) -> list[Rotated]:
+    """Return the rotated files of all logs, the oldest first: by the numbers of their lines, whatever clocks said."""
     found = []
     for path in folder.iterdir():
         if _ROTATED.fullmatch(path.name):
             status = path.stat()
-            found.append((status.st_mtime, status.st_size, path))
-    # Of one log the higher number is the older, whatever the clock said.
-    return sorted(found, key=lambda file: (file[0], -int(file[2].suffix[1:])))
+            found.append(Rotated(path, status.st_mtime, status.st_size, last_number(path) or 0))
+    # Of one log the higher number is the older, whatever is in it.
+    return sorted(found, key=lambda file: (file.last, -int(file.path.suffix[1:])))

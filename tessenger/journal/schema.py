@@ -15,6 +15,10 @@ start_seq    the number behind which the running server's entries begin
 reserved_seq entries up to this number may have been passed on: a start goes on behind it (see store.py)
 counted_seq  `requests`, `slots` and `targets` are filled up to here, the entries behind tell the rest
 logged_seq   the text logs have everything up to here, and had the sizes in `text_logs` then
+
+When something ends (`detached_until`, `expires`, `until`) is by the steady clock of the server that wrote it; how long
+it lasts stands beside it (`token_ms`, `ms`; a grace is the configuration's), so that another run of the server lets
+nothing last longer than that.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ from itertools import islice
 from pathlib import Path
 
 from tessenger.errors import JournalError
-from tessenger.journal import chunks, migrations, rows, targets
+from tessenger.journal import by_time, chunks, migrations, rows, targets
 
 APPLICATION_ID = 0x54455353
 """`TESS`: marks an SQLite file as a journal of Tessenger."""
@@ -49,11 +53,12 @@ CREATE TABLE meta (
 INSERT INTO meta (one) VALUES (1);
 {chunks.TABLE};
 {targets.TABLE};
+{by_time.TABLE};
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY, user TEXT NOT NULL COLLATE NOCASE, number INTEGER NOT NULL, slot INTEGER NOT NULL,
     generation INTEGER NOT NULL, ip TEXT NOT NULL, udp_port INTEGER NOT NULL, since INTEGER NOT NULL,
     seq INTEGER NOT NULL, token_hash BLOB NOT NULL, expires INTEGER NOT NULL, highest INTEGER NOT NULL,
-    detached_until INTEGER NOT NULL, away TEXT NOT NULL DEFAULT '');
+    detached_until INTEGER NOT NULL, away TEXT NOT NULL DEFAULT '', token_ms INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX sessions_user ON sessions (user);
 CREATE TABLE requests (
     session INTEGER NOT NULL, request INTEGER NOT NULL, after_seq INTEGER NOT NULL, upto_seq INTEGER NOT NULL,
@@ -71,7 +76,8 @@ CREATE TABLE memberships (
 CREATE INDEX memberships_user ON memberships (user, name);
 CREATE INDEX memberships_name ON memberships (name) WHERE to_seq IS NULL;
 CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE blocks (key TEXT PRIMARY KEY, user TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE blocks (key TEXT PRIMARY KEY, user TEXT NOT NULL, until INTEGER NOT NULL, ms INTEGER NOT NULL DEFAULT 0)
+    WITHOUT ROWID;
 CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, n INTEGER NOT NULL);
 CREATE TABLE text_logs (name TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
 {migrations.RUNS};
@@ -79,7 +85,7 @@ CREATE TABLE text_logs (name TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT RO
 
 _SMALL = (
     "meta", "sessions", "requests", "users", "groups", "invitations", "memberships", "failures", "blocks", "slots",
-    "text_logs", "runs",
+    "text_logs", "clock_steps", "runs",
 )  # fmt: skip
 """Tables that are checked whole when the journal is opened; the log may be long."""
 

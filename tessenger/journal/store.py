@@ -198,6 +198,7 @@ class SqliteJournal:
         """Begin a server's run, under a new name: return its epoch, one above the last. On the disk when this returns.
 
         Every stored session is detached until `now_ms` + `grace_ms`; no worker of an earlier server counts any more.
+        Blocks and tokens go on, by the clock of this run, for no longer than they were to last in all.
         """
         start = max(self._seq, self._reserved)
         self.settle()
@@ -205,7 +206,11 @@ class SqliteJournal:
             self._counting.take(start)
             self._counting.write(db, None)
             db.execute("DELETE FROM slots")
-            db.execute("UPDATE sessions SET detached_until = ?", (now_ms + grace_ms,))
+            db.execute(
+                "UPDATE sessions SET detached_until = ?, expires = min(expires, ? + token_ms)",
+                (now_ms + grace_ms, now_ms),
+            )
+            db.execute("UPDATE blocks SET until = min(until, ? + ms)", (now_ms,))
             db.execute("UPDATE meta SET epoch = epoch + 1, start_seq = ?1, reserved_seq = ?1", (start,))
             db.execute("INSERT INTO runs (name, after_seq) VALUES (?, ?)", (secrets.token_hex(8), start))
             db.execute("DELETE FROM runs WHERE place <= (SELECT max(place) FROM runs) - ?", (KEPT_RUNS,))

@@ -2,10 +2,14 @@
 
 Each entry stands in its log exactly once, whenever the logger dies. A line begins with its entry's number, and lines
 are in order, so the last whole line of a file says what it has. The journal keeps, with a later commit, up to which
-entry all logs are written, and their sizes then. At start the entries behind that are read from the journal, a torn
-last line is cut off, and what a file lacks is appended. A file that is shorter than it was lost its end in a power cut,
-and is completed from its last line on; one that is gone or empty begins anew. A log that cannot be written (no room) is
-completed in the same way, later.
+entry all logs are written, and their sizes then: the known place. At start the entries behind that are read from the
+journal, a torn last line is cut off, and what a file lacks is appended. A file that is shorter than it was lost its end
+in a power cut, and is completed from its last line on; one that is gone or empty begins anew. A log that cannot be
+written (no room) is completed in the same way, later.
+
+A last line is only believed if it makes sense: if it begins with a number that an entry of this journal behind the
+known place can have. Otherwise those before it are looked at, up to the known place. What a log has of a past that the
+journal has lost, because a backup was put back, stays there; the known place is behind it then.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from tessenger.chat.entries import REDACTED, AnyEntry, Redacted, last_seq
 from tessenger.chat.lines import MESSAGE_LOG, USER_LOG, text_log_line, text_log_lines
 from tessenger.errors import JournalBusy, JournalError
 from tessenger.journal import redaction, rotation
+from tessenger.journal.numbered_lines import backward, whole_end
 
 MAX_OPEN = 64
 """Files that stay open between two batches."""
@@ -31,12 +36,14 @@ _PAGE = 500
 _PAGES = 4
 """Pages that one call of `write` catches up at most, so that it does not hold up the next commit for long."""
 
-_CHUNK = 65_536
-"""Bytes read at a time from the end of a log."""
-
 
 class LogJournal(Protocol):
     """What the text logs need of the journal."""
+
+    @property
+    def last_seq(self) -> int:
+        """The number of the last entry."""
+        ...
 
     def entries_after(self, seq: int, limit: int) -> list[AnyEntry]:
         """Return at most `limit` entries behind `seq`."""
@@ -78,19 +85,35 @@ class _File:
         """Let what was appended stay: the whole batch is written."""
         self.size, self.torn = self.grown, False
 
-    def last_seq(self) -> int:
-        """Cut a torn last line off, and return the number that the last whole line begins with; 0 if there is none."""
-        tail, begin = b"", self.size
-        while begin and tail[:-1].count(b"\n") < 2:
-            step = min(begin, _CHUNK)
-            begin -= step
-            tail = os.pread(self._fd, step, begin) + tail
-        whole, newline, torn = tail.rpartition(b"\n")
-        if torn:
-            self.size -= len(torn)
-            os.ftruncate(self._fd, self.size)
-        number = whole.rpartition(b"\n")[2].partition(b";")[0]
-        return int(number) if newline and number.isdigit() else 0
+    def cut_torn(self) -> None:
+        """Cut a torn last line off."""
+        end = whole_end(self._fd, self.size)
+        if end < self.size:
+            self.size = end
+            os.ftruncate(self._fd, end)
+
+    def last_seq(self, known: int, logged: int, newest: int) -> int:
+        """Return up to which entry the file has the lines, where it had everything up to `logged` in `known` bytes.
+
+        No entry has a number above `newest`. Of a file that has lost its end, only its lines tell.
+        """
+        has_lost = self.size < known
+        for begin, number in backward(self._fd, self.size):
+            if begin < known and not has_lost:
+                break
+            if number is not None and number <= newest and (has_lost or number > logged):
+                return number
+        return 0 if has_lost else logged
+
+    def is_of_lost_past(self, known: int, newest: int) -> bool:
+        """Tell whether the last line behind `known` bytes has a higher number than any entry."""
+        self.cut_torn()
+        for begin, number in backward(self._fd, self.size):
+            if begin < known:
+                break
+            if number is not None:
+                return number > newest
+        return False
 
     def close(self) -> None:
         """Close it, without what a failed write left."""
@@ -135,6 +158,8 @@ class TextLogs:
         self._journal = journal
         self._files: dict[str, _File] = {}  # in order of use
         self._seq = 0
+        self._known: dict[str, int] = {}
+        self._logged = self._newest = 0
         self._gathered = _Gathered()
         self._behind = True
         self._in_file: dict[str, int] = {}
@@ -146,10 +171,12 @@ class TextLogs:
 
         Raises `JournalError` where a log of that name cannot be opened. A full disk is no reason: see `failure`.
         """
-        self._seq, sizes = self._journal.logged()
+        self._seq, self._known = self._journal.logged()
+        self._logged, self._newest = self._seq, self._journal.last_seq
         self._behind = True
         try:
-            for name in [name for name, size in sizes.items() if 0 < self._size(name) < size]:
+            of_lost_past = self._of_lost_past()
+            for name in [name for name, size in self._known.items() if 0 < self._size(name) < size]:
                 self._seq = min(self._seq, self._has(name) or self._seq)
             for name in (USER_LOG, MESSAGE_LOG):
                 self._open(name)
@@ -160,6 +187,24 @@ class TextLogs:
             raise JournalError(f"An activity log cannot be opened: {error}") from error
         while self._behind and not self.failure:
             self._catch_up(_PAGES)
+        if of_lost_past:
+            self._journal.note_logged(self._seq, {name: self._size(name) for name in of_lost_past})
+            with suppress(JournalBusy):  # as long as there is no room, no number is given anew either
+                self._journal.keep_logged()
+
+    def _of_lost_past(self) -> list[str]:
+        """Return which logs have lines of a past that the journal has lost: their numbers will be given anew.
+
+        What such a log lacks of what the journal has is found out now.
+        """
+        names = [path.name for path in self._dir.glob("*log.txt")]
+        found = [name for name in names if self._open(name).is_of_lost_past(self._known.get(name, 0), self._newest)]
+        for name in names:
+            if name in found:
+                self._has(name)
+            else:
+                self._close(name)
+        return found
 
     def gather(self, batch: Sequence[AnyEntry]) -> None:
         """Take a batch that the journal has: the next call of `write` appends its lines.
@@ -289,7 +334,9 @@ class TextLogs:
     def _has(self, name: str) -> int:
         """Return the number of the last line that a file has, as of when this was first asked."""
         if name not in self._in_file:
-            self._in_file[name] = self._open(name).last_seq()
+            file = self._open(name)
+            file.cut_torn()
+            self._in_file[name] = file.last_seq(self._known.get(name, 0), self._logged, self._newest)
         return self._in_file[name]
 
     def _open(self, name: str) -> _File:

@@ -53,6 +53,9 @@ APART_SECONDS = 0.002
 RATE_SECONDS = 0.02
 """Over about how long the rate is measured."""
 
+CLOCK_SECONDS = 1.0
+"""How often to look whether the wall clock was set."""
+
 RETRY_SECONDS = 0.5
 """How long to wait for room on the disk before a commit is tried again."""
 
@@ -120,6 +123,7 @@ class Logger:
         server = await self._followers.listen(roles.LOGGER_SOCKET)
         administrators = await admin.listen(self._redact)
         self._watch_time()
+        self._look_at_clocks()
         self._checkpointer.start()
         pruning = self._loop.create_task(self._prune())
         gc.collect()
@@ -129,6 +133,7 @@ class Logger:
         if self._broken is not None:
             raise LoggerBroken from self._broken
         server.close()
+        self._looking.cancel()
         pruning.cancel()
         administrators.close()
         self._flush()
@@ -156,8 +161,9 @@ class Logger:
             return
         everybody = config.server.workers + 1  # and the manager
         pruning = Pruning(
-            self._planner, self._journal, self._text_logs, lambda: self._followers.all_follow(everybody), roles.unix_ms
-        )
+            self._planner, self._journal, self._text_logs, lambda: self._followers.all_follow(everybody),
+            self._context.steady_ms, roles.unix_ms,
+        )  # fmt: skip
         await pruning.run(config.sessions.grace_seconds + RESEND_SECONDS)
 
     # ---- what comes in ----
@@ -221,7 +227,8 @@ class Logger:
             self._dead.remove(worker)
             if self._waiting:
                 self._flush()
-            self._keep(self._ledger.release(worker.slot, worker.generation, roles.unix_ms()))
+            now = self._context.steady_ms()
+            self._keep(self._ledger.release(worker.slot, worker.generation, now, roles.unix_ms()))
 
     # ---- what goes out ----
 
@@ -232,11 +239,11 @@ class Logger:
             return
         waiting, self._waiting = self._waiting, []
         self._waiting_entries = 0
-        now = roles.unix_ms()
-        ordered: list[AnyEntry] = []
+        now, at = self._context.steady_ms(), roles.unix_ms()
+        ordered = self._ledger.clock(now, at)
         for follower, frame in waiting:
-            ordered += self._ledger.order(follower.slot, follower.generation, frame.first_n, frame.batch, now)
-        ordered += self._ledger.due(now)
+            ordered += self._ledger.order(follower.slot, follower.generation, frame.first_n, frame.batch, now, at)
+        ordered += self._ledger.due(now, at)
         self._keep(ordered)
         self._measure(len(ordered))
         if not self._unkept:
@@ -359,7 +366,13 @@ class Logger:
             self._timer.cancel()
             self._timer = None
         if due is not None:
-            self._timer = self._loop.call_later(max(0.0, (due - roles.unix_ms()) / 1000), self._time_came)
+            wait = (due - self._context.steady_ms()) / 1000
+            self._timer = self._loop.call_later(max(0.0, wait), self._time_came)
+
+    def _look_at_clocks(self) -> None:
+        """Have it in the log when the wall clock was set, also where nobody says anything."""
+        self._keep(self._ledger.clock(self._context.steady_ms(), roles.unix_ms()))
+        self._looking = self._loop.call_later(CLOCK_SECONDS, self._look_at_clocks)
 
     def _time_came(self) -> None:
         self._timer = self._watched = None

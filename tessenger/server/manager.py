@@ -132,7 +132,7 @@ def main(context: roles.RoleContext, pipe: Connection, epoch: int, reporters: li
     def work() -> None:
         with closing(SqliteReader(context.journal)) as reader:
             snapshot = reader.snapshot()
-        state = KeptState(epoch, limits_of(context.config), snapshot, roles.unix_ms, reporters)
+        state = KeptState(epoch, limits_of(context.config), snapshot, context.steady_ms, reporters)
         StateManager.register("state", callable=lambda: state, exposed=OPERATIONS)
         server: Any = StateManager(roles.manager_socket(epoch), current_process().authkey).get_server()
         stop = threading.Event()

@@ -23,7 +23,7 @@ from tessenger.config import Config, is_loopback
 from tessenger.errors import CannotStart, ConfigError
 from tessenger.journal.store import SqliteJournal
 from tessenger.server import tls
-from tessenger.server.roles import RoleContext, unix_ms
+from tessenger.server.roles import RoleContext, steady_offset, unix_ms
 from tessenger.state.credentials import Credentials
 from tessenger.undecodable import UNDECODABLE
 
@@ -133,6 +133,7 @@ class Premises:
             RoleContext(config, str(self.run_dir)).journal, config.journal.durability, config.journal.wal_bytes
         )
         with contextlib.closing(journal):
+            self.steady_offset = steady_offset()
             self.epoch = journal.begin_epoch(unix_ms(), round(config.sessions.grace_seconds * 1000))
         _allow_files(config.limits.connections + SPARE_FILES)
         self.listening = self._listen()

@@ -29,13 +29,18 @@ class Pruning:
         text_logs: TextLogs,
         nobody_is_behind: Callable[[], bool],
         now: Callable[[], int],
+        at: Callable[[], int],
     ) -> None:
-        """`nobody_is_behind`: no worker would have to catch up from entries that may go. `now`: Unix ms."""
+        """`nobody_is_behind`: no worker would have to catch up from entries that may go.
+
+        `now` is the steady clock (ms), `at` the wall clock (Unix ms).
+        """
         self._planner = planner
         self._journal = journal
         self._text_logs = text_logs
         self._nobody_is_behind = nobody_is_behind
         self._now = now
+        self._at = at
         self._planning = ThreadPoolExecutor(1, "retention")
 
     async def run(self, first_seconds: float) -> None:
@@ -55,7 +60,8 @@ class Pruning:
         """Let everything go that may."""
         more = True
         while more and self._nobody_is_behind():
-            plan = await asyncio.get_running_loop().run_in_executor(self._planning, self._planner.plan, self._now())
+            times = self._now(), self._at()
+            plan = await asyncio.get_running_loop().run_in_executor(self._planning, self._planner.plan, *times)
             for start in range(0, len(plan.entries), STEP):
                 self._journal.prune(plan.entries[start : start + STEP])
                 await asyncio.sleep(PAUSE_SECONDS)

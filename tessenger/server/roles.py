@@ -50,10 +50,21 @@ def manager_socket(epoch: int) -> str:
 
 
 class RoleContext(Struct, frozen=True):
-    """What every role gets: the configuration, and the directory of the sockets between the processes."""
+    """What every role gets: the configuration, and the directory of the sockets between the processes.
+
+    `steady_offset` (ms) makes of the monotonic clock, which all processes share, the server's steady one.
+    """
 
     config: Config
     run_dir: str
+    steady_offset: int = 0
+
+    def steady_ms(self) -> int:
+        """The time by which things end: Unix ms as of the server's start, and from there on by the monotonic clock.
+
+        So nobody who sets the system's clock makes anything last longer or shorter.
+        """
+        return time.monotonic_ns() // 1_000_000 + self.steady_offset
 
     @property
     def data_dir(self) -> Path:
@@ -67,8 +78,13 @@ class RoleContext(Struct, frozen=True):
 
 
 def unix_ms() -> int:
-    """The time as entries have it: Unix milliseconds."""
+    """The time as it is stamped on entries: the wall clock, which may be set, in Unix milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def steady_offset() -> int:
+    """Return what makes the steady clock of a server that starts now show the time of day."""
+    return unix_ms() - time.monotonic_ns() // 1_000_000
 
 
 def clear(path: str) -> None:

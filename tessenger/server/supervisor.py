@@ -183,7 +183,7 @@ class Supervisor:
         child.process, child.pipe, child.ready = process, ours, False
 
     def _role_context(self) -> roles.RoleContext:
-        return roles.RoleContext(self._config, str(self._premises.run_dir))
+        return roles.RoleContext(self._config, str(self._premises.run_dir), self._premises.steady_offset)
 
     def _arguments(self, child: Child) -> tuple[Any, ...]:
         """Return what this role is told beyond what all are."""

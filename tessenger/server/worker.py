@@ -166,7 +166,7 @@ class WorkerProcess:
         self._log = LogLink(self._worker, present.seq, self._committed)
         self._hub = Hub(
             self._worker, present, self._log, self._office, credentials, _rules(config),
-            secrets.token_urlsafe, roles.unix_ms, HANDLERS,
+            secrets.token_urlsafe, self._context.steady_ms, HANDLERS,
         )  # fmt: skip
         self._office.applied = lambda: present.seq
         tls_context = None

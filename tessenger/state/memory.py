@@ -77,7 +77,7 @@ class MemoryState:
         clock: Callable[[], int],
         reporters: Iterable[Worker] = (),
     ) -> None:
-        """`epoch` is higher than that of any keeper before; `clock` gives Unix milliseconds.
+        """`epoch` is higher than that of any keeper before; `clock` is the server's steady one, in milliseconds.
 
         `reporters` are the workers that are alive: claims wait for their reports.
         """
@@ -222,7 +222,7 @@ class MemoryState:
         # (after a replacement), and an entry that arrives late must not take back what is known better by now.
         if isinstance(entry, entries.LoginFailed):
             key = names.key(entry.user)
-            if self._present.blocks.get(key, ("", 0))[1] <= entry.at:  # else it is one of those that led to the block
+            if self._present.blocks.get(key, ("", 0))[1] <= self._clock():  # else it is one of those that led to it
                 self._failing[key] = max(self._failing.get(key, 0), entry.failures)
         elif isinstance(entry, entries.Blocked):
             key = names.key(entry.user)

@@ -21,7 +21,7 @@ class Rates:
         self._per_second = per_second
 
     def take(self, address: str, now: int) -> float:
-        """Take one attempt at `now` (Unix ms). Returns 0, or the seconds after which there will be one."""
+        """Take one attempt at `now` (a steady clock, ms). Returns 0, or the seconds after which there will be one."""
         if not self._per_second:
             return 0.0
         tokens, since = self._buckets.pop(address, (float(self._per_second), now))

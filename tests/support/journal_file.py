@@ -76,3 +76,12 @@ def _entries(db: sqlite3.Connection) -> list[Fields]:
         for (packed,) in db.execute("SELECT rows FROM chunks ORDER BY upto").fetchall()
         for row in msgspec.msgpack.decode(packed)
     ]
+
+
+def as_of_version_4(db: sqlite3.Connection) -> None:
+    """Take out of the tables what version 4 did not have."""
+    for table in ("runs", "clock_steps"):
+        db.execute(f"DROP TABLE {table}")
+    db.execute("ALTER TABLE sessions DROP COLUMN token_ms")
+    db.execute("ALTER TABLE blocks DROP COLUMN ms")
+    db.execute("PRAGMA user_version = 4")

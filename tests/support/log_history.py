@@ -25,6 +25,7 @@ class History:
     def __init__(self, snapshot: Snapshot | None = None) -> None:
         self.ledger = Ledger(snapshot or empty(), GRACE_MS)
         self.now = 1_700_000_000_000
+        self.ahead = 0  # by how much (ms) the wall clock is ahead of that
         self.generation = 1
         self._n = 0
         self._claims = 0
@@ -36,7 +37,8 @@ class History:
         first = self._n + 1
         self._n += len(batch)
         self.now += 7
-        return self.ledger.order(1, self.generation, first, batch, self.now)
+        at = self.now + self.ahead
+        return self.ledger.clock(self.now, at) + self.ledger.order(1, self.generation, first, batch, self.now, at)
 
     def online(self, user: str) -> list[AnyEntry]:
         """Sign someone in."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tessenger.chat import entries
 from tessenger.chat.entries import AnyEntry
@@ -115,17 +116,51 @@ def test_after_a_resume_only_its_own_number_counts(ledger: Ledger) -> None:
 # ---- time ----
 
 
-@given(st.lists(st.integers(-5_000, 5_000), max_size=20))
-def test_time_in_the_log_never_runs_backwards(steps: list[int]) -> None:
-    """Whatever the clock does."""
+@given(st.lists(st.integers(-(10**13), 10**13), max_size=20))
+def test_stamps_are_what_the_wall_clock_says(times: list[int]) -> None:
+    """Whatever it says: the order is that of the numbers alone."""
     ledger = Ledger(empty(), GRACE_MS)
     ledger.follow(1, 1)
-    now = NOW
-    times = []
-    for n, step in enumerate(steps, 1):
-        now += step
-        times += [e.at for e in ledger.order(1, 1, n, [entries.LoginFailed("aaa", "ip", 1)], now)]
-    assert times == sorted(times)
+    ordered: list[entries.AnyEntry] = []
+    for n, at in enumerate(times, 1):
+        ordered += ledger.order(1, 1, n, [entries.LoginFailed("aaa", "ip", 1)], NOW, at)
+    assert [e.at for e in ordered] == times
+    assert [e.seq for e in ordered] == list(range(1, len(times) + 1))
+
+
+def test_a_clock_that_was_set_is_noted_once() -> None:
+    """As an entry before whatever else is ordered then. A clock that is steered was not set."""
+    ledger = Ledger(empty(), GRACE_MS)
+    noted = [
+        [e.ahead_ms for e in ledger.clock(NOW + steady, NOW + wall) if isinstance(e, entries.ClockSet)]
+        for steady, wall in (
+            (0, 0), (1_000, 3_000), (60_000, 62_500), (60_100, 7_262_600), (60_200, 7_262_700), (60_300, 60_300)
+        )
+    ]  # fmt: skip
+    assert noted == [[], [], [], [7_200_000], [], [-7_202_500]]
+    assert ledger.seq == 2
+
+
+def test_a_clock_that_was_set_while_no_server_ran() -> None:
+    """It is noticed where the log's last entry is from the future."""
+    history = History()
+    history.online("aaa")
+    snapshot = replace(empty(), seq=history.ledger.seq, at=history.now)
+    for at, expected in ((history.now - 3_600_000, [-3_600_000]), (history.now + 3_600_000, []), (history.now, [])):
+        noted = Ledger(snapshot, GRACE_MS).clock(at, at)
+        assert [e.ahead_ms for e in noted if isinstance(e, entries.ClockSet)] == expected
+
+
+@pytest.mark.parametrize("set_by", [-(10**12), 0, 10**12])
+def test_what_ends_does_so_by_the_steady_clock(ledger: Ledger, set_by: int) -> None:
+    """Graces and blocks are as long as they were to be, whatever was done to the wall clock meanwhile."""
+    ledger.order(1, 1, 2, [entries.Detached(5, 5, "aaa", "ip", 0, 0)], NOW, NOW)
+    ledger.order(1, 1, 3, [entries.Blocked("bbb", "ip", NOW + 10_000, 10.0)], NOW, NOW + set_by)
+    assert ledger.due(NOW + 9_999, NOW + set_by) == []
+    assert [type(e) for e in ledger.due(NOW + 10_000, NOW + set_by)] == [entries.Unblocked]
+    assert ledger.due(NOW + GRACE_MS - 1, NOW + set_by) == []
+    (offline,) = ledger.due(NOW + GRACE_MS, NOW + set_by)
+    assert (type(offline), offline.at) == (entries.Offline, NOW + set_by)
 
 
 def test_a_grace_ends_once_and_not_for_who_is_back(ledger: Ledger) -> None:

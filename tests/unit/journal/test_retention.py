@@ -53,7 +53,7 @@ class Kept:
         """Do a whole round, as the logger does."""
         planner = Planner(self.folder / "journal.db", self.folder, self.limits, offline_delivery=offline_delivery)
         moment = now or self.history.now
-        asyncio.run(Pruning(planner, self.journal, self.logs, lambda: True, lambda: moment).round())
+        asyncio.run(Pruning(planner, self.journal, self.logs, lambda: True, lambda: moment, lambda: moment).round())
 
     def left(self) -> list[str]:
         """Return the texts of the messages that are there."""
@@ -213,7 +213,7 @@ def test_the_logger_goes_on_between_two_steps(tmp_path: Path) -> None:
     kept.keep(history.seen("Bbb"))
     kept.days_pass(31)
     planner = Planner(tmp_path / "journal.db", tmp_path, kept.limits, offline_delivery=False)
-    pruning = Pruning(planner, kept.journal, kept.logs, lambda: True, lambda: history.now)
+    pruning = Pruning(planner, kept.journal, kept.logs, lambda: True, lambda: history.now, lambda: history.now)
     counts = [len(kept.left())]
 
     async def prune_and_talk() -> None:
@@ -238,7 +238,8 @@ def test_nothing_goes_while_someone_is_behind(kept: Kept) -> None:
     kept.days_pass(31)
     planner = Planner(kept.folder / "journal.db", kept.folder, kept.limits, offline_delivery=False)
     before = kept.journal.entries_after(0, 99)
-    asyncio.run(Pruning(planner, kept.journal, kept.logs, lambda: False, lambda: kept.history.now).round())
+    time = lambda: kept.history.now  # noqa: E731 both clocks
+    asyncio.run(Pruning(planner, kept.journal, kept.logs, lambda: False, time, time).round())
     assert kept.journal.entries_after(0, 99) == before
 
 
@@ -316,13 +317,15 @@ def test_old_logs_go(kept: Kept) -> None:
     assert old.read_text().endswith("; old\n")
     kept.prune()
     assert old.exists()
-    written = history.now / 1000 - 31 * DAY / 1000
-    os.utime(old, (written, written))
+    os.utime(old, (0, 0))  # what the file system says of its time is what some clock said
+    kept.prune()
+    assert old.exists()
+    kept.days_pass(31)
     kept.prune()
     assert not old.exists()
     kept.keep(history.message("aaa", "ccc", "new"))
     assert (kept.folder / "messagelog.txt").read_text().endswith("; new\n")
-    assert (kept.folder / "userlog.txt.1").exists()
+    assert not (kept.folder / "userlog.txt.1").exists()
 
 
 def test_logs_that_are_too_much_together_go(tmp_path: Path) -> None:
@@ -355,9 +358,57 @@ def test_deciding_never_goes_through_the_whole_log(kept: Kept, monkeypatch: pyte
     planned: list[int] = []
     for _ in range(20):
         with chunks_read(monkeypatch) as read:
-            plan = planner.plan(history.now)
+            plan = planner.plan(history.now, history.now)
         assert plan.more
         assert len(plan.entries) == 10
         planned += plan.entries
         assert len(read) < 40  # of 120: halving finds the times, and then come a few in order
     assert planned == list(range(1, 201))
+
+
+# ---- a clock that was set ----
+
+
+def test_an_hour_is_an_hour_whatever_the_clock_says(kept: Kept) -> None:
+    """What was written within the last hour stays, though the clock was at 1970 then, or is years ahead by now."""
+    history = kept.history
+    for user in ("aaa", "Bbb"):
+        kept.keep(history.online(user))
+    planner = Planner(kept.folder / "journal.db", kept.folder, kept.limits, offline_delivery=False)
+
+    def prune() -> None:
+        at = history.now + history.ahead
+        pruning = Pruning(planner, kept.journal, kept.logs, lambda: True, lambda: history.now, lambda: at)
+        asyncio.run(pruning.round())
+
+    prune()  # from here on the planner knows what is new
+    history.ahead = -history.now
+    kept.keep(history.message("aaa", "Bbb", "in 1970"), history.seen("Bbb"))
+    history.ahead = 10 * 365 * DAY
+    kept.keep(history.online("ccc"))
+    kept.journal.keep_logged()
+    prune()
+    history.now += 3_000_000
+    prune()
+    assert kept.left() == ["in 1970"]
+    history.now += 1_000_000
+    prune()
+    assert kept.left() == []
+
+
+def test_a_stamp_from_the_future_holds_up_nothing(kept: Kept) -> None:
+    """The clock was ten years ahead for a moment: what is older goes in its time, and so does what was said then."""
+    history = kept.history
+    for user in ("aaa", "Bbb"):
+        kept.keep(history.online(user))
+    kept.keep(history.message("aaa", "Bbb", "before"))
+    history.ahead = 10 * 365 * DAY
+    kept.keep(history.message("aaa", "Bbb", "in ten years"))
+    history.ahead = 0
+    kept.keep(history.message("aaa", "Bbb", "after"), history.seen("Bbb"))
+    kept.days_pass(29)
+    kept.prune()
+    assert kept.left() == ["before", "in ten years", "after"]
+    kept.days_pass(2)
+    kept.prune()
+    assert kept.left() == []

@@ -13,7 +13,7 @@ from tessenger.errors import JournalError
 from tessenger.journal import chunks, schema, targets
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
-from tests.support.journal_file import entries_in
+from tests.support.journal_file import as_of_version_4, entries_in
 from tests.support.log_history import History
 
 
@@ -224,7 +224,7 @@ def _make_older(path: Path, version: int) -> None:
     """Let a journal have the tables that it had in an older version of the program."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA secure_delete = ON")
-        db.execute("DROP TABLE runs")
+        as_of_version_4(db)
         if version < 4:
             db.execute("ALTER TABLE targets RENAME TO unordered")
             db.execute(

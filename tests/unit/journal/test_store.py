@@ -132,6 +132,27 @@ def test_power_syncs_every_commit_and_reserves_nothing(open_journal: Open) -> No
     assert journal.load().seq == 7
 
 
+def test_nothing_lasts_longer_than_it_was_to(open_journal: Open) -> None:
+    """A block and a token, over starts of the server at whatever time its clock says, before or after their end."""
+    journal = open_journal()
+    journal.begin_epoch(0, 0)
+    history = History()
+    journal.commit(history.online("aaa"))
+    number = history.ledger.present.online["aaa"].number
+    until = history.now + 10_000
+    journal.commit(history.append(entries.Blocked("bbb", "ip", until, 10.0)))
+    online = entries.Online(9, number + 1, 1, "aaa", "ip", 0, 1, b"hash", history.now + 60_000, 60_000)
+    journal.commit(history.append(online))
+    expires = history.ledger.present.online["aaa"].expires
+    for now in (history.now + 4_000, 1_000_000, 5, 10**15):
+        journal.begin_epoch(now, 30_000)
+        expires, until = min(expires, now + 60_000), min(until, now + 10_000)
+        kept = journal.load()
+        assert [(s.expires, s.detached_until) for s in kept.sessions] == [(expires, now + 30_000)]
+        assert kept.blocks == {"bbb": ("bbb", until)}
+    assert (expires, until) == (60_005, 10_005)
+
+
 def test_each_start_is_a_run_of_its_own(open_journal: Open, path: Path) -> None:
     """With a name that no other run has, whoever writes meanwhile; readers know them, with where each begins."""
     journal = open_journal()

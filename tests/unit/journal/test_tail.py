@@ -23,6 +23,7 @@ from tessenger.journal import reader as reading
 from tessenger.journal import store, tail
 from tessenger.journal.reader import SqliteReader
 from tessenger.journal.store import SqliteJournal
+from tests.support.journal_file import as_of_version_4
 from tests.support.log_history import History
 
 ALL = 10_000
@@ -222,8 +223,7 @@ def test_what_a_process_of_version_4_left_is_taken_over(life: Life) -> None:
     life.say()
     life.journal.abandon()
     with closing(sqlite3.connect(life.path, isolation_level=None)) as db:
-        db.execute("DROP TABLE runs")
-        db.execute("PRAGMA user_version = 4")
+        as_of_version_4(db)
     with life.tail.open("r+b") as file:
         file.write(struct.pack("<8sQ", b"TESSTAIL", 1))
     life.journal = SqliteJournal(life.path, "process")

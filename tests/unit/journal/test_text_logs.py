@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,65 @@ def test_a_power_cut_takes_the_end_of_a_log(logger: Logger) -> None:
     os.truncate(logger.dir / "messagelog.txt", (logger.dir / "messagelog.txt").stat().st_size // 2)
     logger.start()
     assert logger.actual() == logger.expected()
+
+
+@pytest.mark.parametrize(
+    "rubbish", ["evil; 0; online\n", "\n", "no number\n\n; 1; 2\n", "99999999; x; y\n", "12x; y\n"]
+)
+def test_a_last_line_that_makes_no_sense(logger: Logger, rubbish: str) -> None:
+    """The file is completed behind what of it does: no line is written twice, and none is left out."""
+    logger.journal.keep_logged()
+    logger.write(logger.history.message("aaa", "Bbb", "before it"))
+    with (logger.dir / "messagelog.txt").open("a") as log:
+        log.write(rubbish)
+    logger.commit(logger.history.message("aaa", "Bbb", "behind it"))
+    logger.die()
+    logger.start()
+    private = logger.expected()["messagelog.txt"].splitlines(keepends=True)
+    assert logger.actual()["messagelog.txt"] == "".join([*private[:-1], rubbish, private[-1]])
+    assert logger.actual()["userlog.txt"] == logger.expected()["userlog.txt"]
+
+
+def test_only_rubbish_behind_the_known_place(logger: Logger) -> None:
+    """Then the file has what the journal says that it has."""
+    logger.write(logger.history.message("aaa", "Bbb", "known"))
+    logger.logs.reopen()  # which has the place kept
+    with (logger.dir / "messagelog.txt").open("a") as log:
+        log.write("rubbish\n" * 20_000)
+    logger.commit(logger.history.message("aaa", "Bbb", "new"))
+    logger.die()
+    logger.start()
+    texts = [line.rpartition("; ")[2] for line in logger.actual()["messagelog.txt"].splitlines()]
+    assert [text for text in texts if text != "rubbish"] == ["known", "new"]
+
+
+def test_a_journal_that_was_put_back_under_its_logs(logger: Logger, tmp_path: Path) -> None:
+    """What they have of the lost time stays, and what comes then is written once, killed at once or not."""
+    logger.write(logger.history.message("aaa", "Bbb", "before the backup"))
+    logger.die()
+    names = [path.name for path in tmp_path.glob("journal.db*")]
+    backup = {name: (tmp_path / name).read_bytes() for name in names}
+    at_the_backup = deepcopy(logger.history)
+    logger.start()
+    for _ in range(30):
+        logger.write(logger.history.message("aaa", "Bbb", "lost"))
+        logger.write(logger.history.to_group("aaa", "g", "lost"))
+    logger.die()
+    for path in tmp_path.glob("journal.db*"):
+        path.unlink()
+    for name, data in backup.items():
+        (tmp_path / name).write_bytes(data)
+    logger.start()
+    logger.history = at_the_backup
+    for number in range(20):
+        logger.commit(logger.history.message("aaa", "Bbb", f"private {number}"))
+        logger.commit(logger.history.to_group("aaa", "g", f"group {number}"))
+        logger.die()
+        logger.start()
+    for name, kind in (("messagelog.txt", "private"), ("g_messagelog.txt", "group")):
+        texts = [line.rpartition("; ")[2] for line in logger.actual()[name].splitlines()]
+        assert [text for text in texts if text.startswith(kind)] == [f"{kind} {number}" for number in range(20)]
+        assert texts.count("lost") == 30
 
 
 def test_a_long_last_line(logger: Logger) -> None:
