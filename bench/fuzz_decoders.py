@@ -28,7 +28,7 @@ from tessenger.client.identity import find_pin
 from tessenger.client.lines import LineSplitter
 from tessenger.client.link import LineDecoder
 from tessenger.client.wrapping import wrap
-from tessenger.errors import ConfigError, CredentialsError, JournalError, WireError
+from tessenger.errors import ConfigError, CredentialsError, JournalError, TransferError, WireError
 from tessenger.journal import chunks, targets
 from tessenger.journal.rows import from_row, pack, to_rows
 from tessenger.journal.tail import Tail
@@ -246,11 +246,11 @@ def _of_transfers() -> list[Decoder]:
         Decoder(f"datagram {name}", Shape.BYTES, decode, (packets.PacketError,), (), (sample,))
         for name, decode, sample in bodies
     ]
-    to_receiver = msgspec.msgpack.Decoder(receiver_messages.AnyToReceiver)
+    to_receiver = receiver_messages.decode_to_receiver
     return [
         *decoded,
         Decoder("datagrams at both ends", Shape.BYTES, Datagrams(), (), (), (bytes(18), bytes(1_200))),
-        Decoder("files' process", Shape.MSGPACK, to_receiver.decode, (msgspec.DecodeError,), RECEIVER),
+        Decoder("files' process", Shape.MSGPACK, to_receiver, (TransferError,), RECEIVER),
     ]
 
 

@@ -17,12 +17,11 @@ from collections import deque
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import msgspec
 from setproctitle import setproctitle
 
 from tessenger import error_log
 from tessenger.client.read_rest import ReadRest
-from tessenger.client.receiver_messages import AnyToReceiver, CannotRun, FromReceiver, Started, Stop
+from tessenger.client.receiver_messages import CannotRun, FromReceiver, Started, Stop, decode_to_receiver, encode
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.receiver_transfers import Transfers
 from tessenger.client.reported_transfer import Transfer
@@ -38,8 +37,6 @@ READ_BYTES = 262_144
 FAREWELL_SECONDS = 1.0
 """How long the process stays at its end to tell peers that it goes."""
 LOOKUP_EVERY = 0.05
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(AnyToReceiver)
 
 
 class Receiver:
@@ -158,7 +155,7 @@ class Receiver:
 
     def _tell(self, message: FromReceiver) -> None:
         try:
-            self._pipe.send_bytes(_ENCODER.encode(message))
+            self._pipe.send_bytes(encode(message))
         except OSError:
             self._end(0.0)  # the client is gone
 
@@ -176,7 +173,7 @@ class Receiver:
         """Carry out what the client asks."""
         try:
             while self._pipe.poll():
-                command = _DECODER.decode(self._pipe.recv_bytes())
+                command = decode_to_receiver(self._pipe.recv_bytes())
                 if isinstance(command, Stop):
                     self._end(FAREWELL_SECONDS)
                 else:
@@ -213,7 +210,7 @@ def run_receiver(pipe: Connection, options: ReceiverOptions) -> None:
     try:
         udp = UdpSocket(options.bind_host, options.udp_port, offload=options.offload)
     except TransferError as error:
-        pipe.send_bytes(_ENCODER.encode(CannotRun(str(error))))
+        pipe.send_bytes(encode(CannotRun(str(error))))
         sys.exit(error.exit_status)
     try:
         Receiver(pipe, options, udp).run()

@@ -7,7 +7,14 @@ The UDP process gets neither the chat password nor the session token.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
 from msgspec import Struct
+
+from tessenger.errors import TransferError
+from tessenger.undecodable import UNDECODABLE, reason
 
 
 class ToReceiver(Struct, tag_field="kind", frozen=True):
@@ -134,3 +141,22 @@ class Failed(FromReceiver, frozen=True, tag="failed"):
 
 AnyToReceiver = OpenFile | SendFile | ReceiveFile | Abort | Stop
 AnyFromReceiver = Started | CannotRun | Opened | Ready | Progress | Resumed | Done | Failed
+
+_M = TypeVar("_M")
+encode = msgspec.msgpack.Encoder().encode
+"""Return a message as it goes through the pipe."""
+
+
+def _decoding(decoder: msgspec.msgpack.Decoder[_M]) -> Callable[[bytes], _M]:
+    def decode(data: bytes) -> _M:
+        try:
+            return decoder.decode(data)
+        except UNDECODABLE as error:
+            raise TransferError(f"the other process sent what makes no sense: {reason(error)}") from error
+
+    return decode
+
+
+decode_to_receiver = _decoding(msgspec.msgpack.Decoder(AnyToReceiver))
+decode_from_receiver = _decoding(msgspec.msgpack.Decoder(AnyFromReceiver))
+"""Return a message that came through the pipe. Both raise `TransferError`: whoever gets nonsense hangs up."""

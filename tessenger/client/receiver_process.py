@@ -9,17 +9,21 @@ from collections import deque
 from collections.abc import AsyncIterator
 from multiprocessing.connection import Connection
 
-import msgspec
-
 from tessenger.client.receiver import run_receiver
-from tessenger.client.receiver_messages import AnyFromReceiver, CannotRun, Started, Stop, ToReceiver
+from tessenger.client.receiver_messages import (
+    AnyFromReceiver,
+    CannotRun,
+    Started,
+    Stop,
+    ToReceiver,
+    decode_from_receiver,
+    encode,
+)
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.errors import TransferError
 
 START_SECONDS = 20.0
 CLOSE_SECONDS = 3.0
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(AnyFromReceiver)
 
 
 class ReceiverProcess:
@@ -58,9 +62,7 @@ class ReceiverProcess:
         )
         self._process.start()
         theirs.close()
-        self._pipe = ours
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(ours.fileno(), self._read)
+        self.listen(ours)
         try:
             first = await asyncio.wait_for(self._next(), START_SECONDS)
         except TimeoutError:
@@ -71,12 +73,18 @@ class ReceiverProcess:
         await self.close()
         raise TransferError(first.reason if isinstance(first, CannotRun) else "the UDP process does not start")
 
+    def listen(self, pipe: Connection) -> None:
+        """Hear what comes through our end of its pipe."""
+        self._pipe = pipe
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(pipe.fileno(), self._read)
+
     def send(self, message: ToReceiver) -> None:
         """Ask for something. After the end of the process it goes nowhere: `failed` and the iteration tell."""
         if self._pipe is None:
             return
         try:
-            self._pipe.send_bytes(_ENCODER.encode(message))
+            self._pipe.send_bytes(encode(message))
         except OSError:
             self._end()
 
@@ -96,8 +104,8 @@ class ReceiverProcess:
         assert self._pipe is not None
         try:
             while self._pipe.poll():
-                self._came.append(_DECODER.decode(self._pipe.recv_bytes()))
-        except (EOFError, OSError):
+                self._came.append(decode_from_receiver(self._pipe.recv_bytes()))
+        except (EOFError, OSError, TransferError):
             self._end()
         self._wake.set()
 

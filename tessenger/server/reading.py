@@ -72,7 +72,8 @@ class ReadingThread:
                 self._reader = SqliteReader(self._journal)
             self._reader.wait_for(upto)
             found = query(self._reader)
-        except JournalError:  # busy beyond its patience, or out of room: the client may ask again
+        except JournalError:  # locked, out of room or damaged: the client may ask again, and somebody should know
+            _log.exception("the journal cannot be read")
             return Unavailable()
         except Exception:  # noqa: BLE001 kept in the error log; whoever asked must not wait for ever
             _log.exception("a read of the journal failed")

@@ -142,6 +142,10 @@ class ClientDoor:
         except (OSError, TimeoutError):  # no TLS, or gone before it was done: nobody to tell
             accepted.close()
             self.gone(connection)
+        except Exception:  # noqa: BLE001 it must not count as a connection for ever
+            _log.exception("a connection cannot be served")
+            accepted.close()
+            self.gone(connection)
 
 
 class WorkerProcess:

@@ -95,7 +95,17 @@ class ArrivingFile:
         self._bitmap = bytearray(self._bitmap_bytes)
         told = os.pread(self._map, self._bitmap_bytes, 0)
         self._bitmap[: len(told)] = told
+        self._believe_no_more_than(there.st_size)
         return True
+
+    def _believe_no_more_than(self, there: int) -> None:
+        """Forget blocks that the bitmap claims and the part of `there` bytes has no room for; cut what is behind."""
+        if there >= self._size:
+            os.ftruncate(self._fd, self._size)
+            return
+        byte, bit = divmod(there // BLOCK, 8)
+        self._bitmap[byte] &= (1 << bit) - 1
+        self._bitmap[byte + 1 :] = bytes(self._bitmap_bytes - byte - 1)
 
     def _reopen(self, name: str) -> int:
         try:

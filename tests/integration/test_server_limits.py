@@ -127,3 +127,24 @@ def test_who_sends_too_fast_is_read_later_without_an_error(tmp_path: Path) -> No
             aaa.ask("msgto", to="bbb", text=str(n))
         assert time.monotonic() - began > 0.8
         assert [event["text"] for event in bbb.synced()] == [str(n) for n in range(60)]
+
+
+def test_lines_that_cannot_be_decoded_cost_nobody_else_anything(tmp_path: Path) -> None:
+    """From strangers, in the same worker: they are bad lines of their own connections, and leave nothing in a log."""
+    config = "[server]\nworkers = 1\n[limits]\nbad_lines = 4\nmessages_per_second = 0\n"
+    deep = b'{"type":"ping","id":7,"x":' + b"[" * 1_001 + b"]" * 1_001 + b"}\n"
+    with running_server(tmp_path, config=config) as server, WireClient(server.port) as aaa:
+        aaa.login("aaa")
+        for turn in range(20):
+            with WireClient(server.port) as stranger:
+                for line in (deep, b"\xff\n", b'{"a":' * 5_000 + b"\n"):
+                    asked = aaa.send("msgto", to="aaa", text=f"before {turn}")
+                    stranger.send_raw(line)
+                    for number in (asked, aaa.send("msgto", to="aaa", text=f"behind {turn}")):
+                        assert aaa.answer(number)["type"] == "error"  # to oneself: answered all the same
+                assert stranger.ask("ping")["type"] == "pong"
+                stranger.send_raw(deep)
+                lines = stranger.until_closed()
+                assert [line["code"] for line in lines[-2:]] == ["bad_request", "too_many_bad_lines"]
+                assert lines[-2]["text"] == "This is no valid request: it is nested too deeply"
+        assert not (server.data_dir / "error.log").exists(), server.report()

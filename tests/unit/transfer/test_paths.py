@@ -230,6 +230,32 @@ def test_part_is_taken_up(tmp_path: Path) -> None:
     assert _names(tmp_path) == ["x.mp4"]
 
 
+@pytest.mark.parametrize(
+    ("there", "bitmap", "found"),
+    [
+        (3 * BLOCK + 5, b"\xff" * 900, (3, 0)),
+        (3 * BLOCK + 5, b"\xf2\xff\xff", (0, 0b010)),
+        (11 * BLOCK, b"\xff\x03\xff", (10, 0)),
+        (0, b"\xff\xff\xff", (0, 0)),
+        (19 * BLOCK + 1, b"\xff\xff\xff", (20, 0)),
+        (90 * BLOCK, b"\xff\xff\xff", (20, 0)),
+        (5 * BLOCK, b"", (0, 0)),
+    ],
+)
+def test_a_bitmap_that_makes_no_sense_is_not_believed(
+    tmp_path: Path, there: int, bitmap: bytes, found: tuple[int, int]
+) -> None:
+    """What it claims beyond the end of the part is not there, and what the part has beyond the file's is cut off."""
+    part = tmp_path / f"x.mp4.{ID}.part"
+    part.write_bytes(bytes(there))
+    part.with_name(f"{part.name}.bitmap").write_bytes(bitmap)
+    size = 19 * BLOCK + 1
+    arriving = ArrivingFile(str(tmp_path), "x.mp4", ID, size)
+    assert arriving.blocks_there() == found
+    assert part.stat().st_size == min(there, size)
+    arriving.discard()
+
+
 def test_part_of_someone_else_is_not_taken_up(tmp_path: Path) -> None:
     """A part that has another name on the disk, or no bitmap, is left alone."""
     arriving = ArrivingFile(str(tmp_path), "x.mp4", ID, 3)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tessenger.wire.framing import BadLine, Line, LineReader, TooLong
-from tessenger.wire.messages import ActiveUser, AnyRequest, GroupMsg, Login, MsgTo, Ping, Seen
+from tessenger.wire.messages import ActiveUser, AnyAnswer, AnyRequest, GroupMsg, Login, MsgTo, Ping, Seen
 
 LIMIT = 200
 
@@ -125,3 +127,28 @@ def test_unknown_fields_are_skipped() -> None:
     """A newer client may say more."""
     data: dict[str, Any] = {"type": "ping", "id": 1, "mood": {"x": [1, 2]}}
     assert read(json.dumps(data).encode() + b"\n", [5]) == [Ping(1)]
+
+
+def _numbers(kind: object) -> Iterator[tuple[str, msgspec.inspect.IntType]]:
+    """Yield the whole numbers of a message's type, with the field that each is in."""
+    match kind:
+        case msgspec.inspect.UnionType(types=kinds) | msgspec.inspect.TupleType(item_types=kinds):
+            for each in kinds:
+                yield from _numbers(each)
+        case msgspec.inspect.StructType(fields=fields):
+            for field in fields:
+                yield from ((f"{kind.cls.__name__}.{field.name}", found) for _, found in _numbers(field.type))
+        case msgspec.inspect.ListType(item_type=item):
+            yield from _numbers(item)
+        case msgspec.inspect.IntType():
+            yield "", kind
+
+
+@pytest.mark.parametrize("union", [AnyRequest, AnyAnswer])
+def test_every_number_has_bounds_that_all_can_keep(union: object) -> None:
+    """What was decoded can be encoded again and kept by whoever comes next: frames, the journal, a calendar, a port."""
+    numbers = list(_numbers(msgspec.inspect.type_info(union)))
+    assert len(numbers) > 20
+    for field, kind in numbers:
+        assert (kind.ge if kind.ge is not None else -1) >= 0, field
+        assert (kind.le or 2**63) < 2**63, field
