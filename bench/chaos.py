@@ -1,12 +1,14 @@
 """Kill every process of a server under load, again and again, and count what was lost, doubled or out of order.
 
-    python -m bench.chaos                      20 kills of each role, a stopped worker, two restarts; some minutes
+    python -m bench.chaos                      20 kills of each role, and a few of every other fault; some minutes
     python -m bench.chaos --kills 3 --seed 7   a short run; the same seed makes the same choices
 
 Fifty people in pairs and groups send at least a thousand messages a second through three workers. They behave as the
 client does: whoever loses the connection comes back, resumes with the token behind the last sequence number, and sends
-again what was not answered. Afterwards every message that was acknowledged must have been shown to every recipient
-exactly once, in one order for all members of a group, and stand exactly once in the journal and in the activity logs.
+again what was not answered. Meanwhile processes are killed and stopped, somebody reads nothing, the wall clock is set
+(where a C compiler is), strangers send rubbish and flood the sign-in, and backups are put back, with the logs or
+without. Afterwards every message that was acknowledged must have been shown to every recipient exactly once, in one
+order for all members of a group, and stand exactly once in the journal and in the activity logs.
 Exits with 1 otherwise.
 """
 
@@ -14,8 +16,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import sys
@@ -29,10 +33,13 @@ from pathlib import Path
 
 import uvloop
 
+from bench import fuzz_server
 from bench.participant import Participant
 from tessenger.journal import chunks
 from tessenger.journal.rows import KIND, TEXT
+from tessenger.state.credentials import hashed
 from tests.support.server_process import ServerProcess, children_of, title_of
+from tests.support.wall_clock import COMPILER, WallClock
 
 PEOPLE = 50
 GROUPS = 5
@@ -42,6 +49,13 @@ LOGGER_STOPPED_SECONDS = 2.0
 CUT_OFF_SECONDS = 30.0
 LONG = 20_000
 """Characters of a message that fills queues."""
+ATTACK_SECONDS = 2.0
+LOST_SECONDS = 1.0
+"""How much is lost with a backup that is put back."""
+HOSTILE_USERS = "ccc 123\nddd 123\n"
+"""Those as whom `fuzz_server.attack` signs in."""
+LOSE_NOBODY = frozenset({"logger", "manager", "acceptor", "stopped logger", "hostile lines", "flood", "clock step"})
+"""Faults that cost nobody a connection."""
 MAX_RESIDENT_KIB = 200 * 1024
 """More than this no process may take, whoever is slow."""
 SIGN_IN_SECONDS = 2.0
@@ -74,6 +88,7 @@ class Chaos:
         self.slowest_sign_in = 0.0
         self.peaks: Counter[str] = Counter()
         self.sending = True
+        self.clock = WallClock(folder) if COMPILER is not None and sys.platform == "linux" else None
         self._port = 0
 
     async def run(self, kills: int) -> bool:
@@ -88,7 +103,12 @@ class Chaos:
         await self._repeat("stopped worker", max(1, kills // 10), self._stop_worker)
         await self._repeat("stopped logger", max(1, kills // 10), self._stop_logger)
         await self._repeat("deaf reader", max(1, kills // 10), self._deafen)
+        await self._repeat("hostile lines", max(1, kills // 10), self._attack)
+        await self._repeat("flood", max(1, kills // 10), self._flood)
+        if self.clock is not None:
+            await self._repeat("clock step", max(1, kills // 5), self._set_clock)
         await self._repeat("whole server", max(1, kills // 10), self._restart)
+        await self._repeat("restored backup", max(1, kills // 10), self._restore)
         seconds = time.monotonic() - began
         self.sending = False
         await asyncio.gather(*load)
@@ -100,8 +120,11 @@ class Chaos:
         return self.sending
 
     def _start(self, port: int) -> None:
-        users = "".join(f"p{i:02} pw\n" for i in range(PEOPLE)) + "probe pw\n"
-        self.server = ServerProcess(self.folder, "--no-tls", config=CONFIG, users=users, workers=WORKERS, port=port)
+        users = "".join(f"p{i:02} pw\n" for i in range(PEOPLE)) + HOSTILE_USERS + f"probe {hashed('pw')}\n"
+        self.server = ServerProcess(
+            self.folder, "--no-tls", config=CONFIG, users=users, workers=WORKERS, port=port,
+            variables=self.clock.variables if self.clock is not None else None,
+        )  # fmt: skip
         self._port = self.server.port
 
     async def _gather_people(self) -> None:
@@ -129,7 +152,7 @@ class Chaos:
             lost = sum(person.lost for person in self.people)
             await strike()
             await self._probe(name)
-            if name in {"logger", "manager", "acceptor", "stopped logger"} and sum(p.lost for p in self.people) != lost:
+            if name in LOSE_NOBODY and sum(p.lost for p in self.people) != lost:
                 self.problems.append(f"connections were lost to: {name}")
             print(".", end="", flush=True)
         print()
@@ -164,9 +187,70 @@ class Chaos:
             await asyncio.sleep(0.01)
         deaf.listen()
 
+    async def _attack(self) -> None:
+        """Strangers, and two people, send rubbish on many connections."""
+        await fuzz_server.attack(self._port, self.random.randrange(2**32), ATTACK_SECONDS)
+
+    async def _flood(self) -> None:
+        """Several addresses try to sign in as fast as they can, and hang up; somebody signs in meanwhile."""
+        end = time.monotonic() + ATTACK_SECONDS
+        guessing = [self._guess(f"127.0.1.{n % 5 + 1}", end) for n in range(40)]
+        await asyncio.gather(self._probe("flood, in its midst"), *guessing)
+
+    async def _guess(self, address: str, end: float) -> None:
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):  # the server may well hang up
+                _, writer = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(address, 0))
+                writer.write(b'{"type":"login","id":1,"user":"nobody","password":"guess","udp_port":0}\n')
+                await asyncio.sleep(0.02)
+                writer.close()
+
+    async def _set_clock(self) -> None:
+        """Somebody sets the clock: by seconds, hours or years, forward or back, and sometimes right."""
+        assert self.clock is not None
+        choices = (0, 3, 7_200, 86_400 * 365 * 10)
+        self.clock.set(self.random.choice(choices) * self.random.choice((-1, 1)))
+
     async def _restart(self) -> None:
         await asyncio.to_thread(self.server.kill)
         await asyncio.to_thread(self._start, self._port)
+
+    async def _restore(self) -> None:
+        """A backup is put back: what came after it is lost, by intention, and all that comes then is kept as ever."""
+        await self._fall_silent()
+        if await asyncio.to_thread(self.server.stop) != 0:
+            self.problems.append("the server did not stop in order")
+        data, backup = self.server.data_dir, self.folder / "backup"
+        await asyncio.to_thread(shutil.copytree, data, backup)
+        past = [person.remembered() for person in self.people]
+        await self._start_again()
+        await asyncio.sleep(LOST_SECONDS)
+        await self._fall_silent()
+        await asyncio.to_thread(self.server.stop)
+        if self.random.random() < 0.5:
+            shutil.rmtree(data)
+            await asyncio.to_thread(shutil.copytree, backup, data)
+        else:  # the journal alone, under logs that know more
+            for path in data.glob("journal.db*"):
+                path.unlink()
+            for path in backup.glob("journal.db*"):
+                shutil.copy(path, data)
+        shutil.rmtree(backup)
+        for person, remembered in zip(self.people, past, strict=True):
+            person.go_back(remembered)
+        await self._start_again()
+
+    async def _fall_silent(self) -> None:
+        """Wait until everything is answered and shown, and nobody says anything any more."""
+        for person in self.people:
+            person.is_quiet = True
+        await self._settle()
+
+    async def _start_again(self) -> None:
+        await asyncio.to_thread(self._start, self._port)
+        await asyncio.gather(*(person.connected() for person in self.people))
+        for person in self.people:
+            person.is_quiet = False
 
     async def _probe(self, after: str) -> None:
         """Sign in as somebody new, and see how long that takes."""
@@ -226,6 +310,9 @@ class Chaos:
             self.problems.append(f"the server ended with {status}")
         self._compare("the journal", self._in_journal(), sent)
         self._compare("the activity logs", self._in_logs(), sent)
+        errors = self.server.data_dir / "error.log"
+        if errors.exists() and errors.stat().st_size:
+            self.problems.append(f"error.log has {errors.stat().st_size} bytes: {errors.read_text()[-500:]}")
         for title, kib in self.peaks.items():
             if kib > MAX_RESIDENT_KIB:
                 self.problems.append(f"{title} took {kib >> 10} MiB of memory")
@@ -254,7 +341,7 @@ class Chaos:
 
     def _compare(self, where: str, found: Counter[str], sent: dict[str, int]) -> None:
         missing = [text for text in sent if not found[text]]
-        doubled = [text for text, count in found.items() if count > 1]
+        doubled = [text for text in sent if found[text] > 1]
         if missing:
             self.problems.append(f"{len(missing)} acknowledged messages are not in {where}, the first {missing[0]}")
         if doubled:

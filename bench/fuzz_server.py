@@ -87,13 +87,16 @@ async def _hostile(port: int, random: Random, end: float) -> int:
                 login = {"type": "login", "id": 1, "user": user, "password": "123", "udp_port": 0}
                 writer.write(json.dumps(login).encode() + b"\n")
             for _ in range(random.choice((1, 3, 12, 60))):
+                if writer.is_closing():
+                    break
                 line = shaped.json_line() if random.random() < 0.7 else mutated(random, random.choice(known), known)
                 data = line + b"\n"
                 cut = random.randrange(len(data)) if random.random() < 0.3 else 0
                 writer.write(data[:cut])
                 if cut and random.random() < 0.5:
                     await asyncio.sleep(0)
-                writer.write(data[cut:])
+                if not writer.is_closing():
+                    writer.write(data[cut:])
                 sent += 1
                 if random.random() < 0.5:
                     await writer.drain()
@@ -114,7 +117,8 @@ async def _read_all(reader: asyncio.StreamReader) -> None:
             pass
 
 
-async def _all(port: int, seed: int, seconds: float) -> int:
+async def attack(port: int, seed: int, seconds: float) -> int:
+    """Send rubbish for so long; return how many lines. Half of it comes from `ccc` and `ddd`, with the password 123."""
     end = time.monotonic() + seconds
     return sum(await asyncio.gather(*(_hostile(port, Random(f"{seed} {n}"), end) for n in range(HOSTILE))))
 
@@ -126,7 +130,7 @@ def run(seed: int, seconds: float) -> tuple[str, list[str]]:
         try:
             before = set(children_of(server.process.pid))
             pair = HonestPair(server.port)
-            sent = asyncio.run(_all(server.port, seed, seconds))
+            sent = asyncio.run(attack(server.port, seed, seconds))
             pair.end()
             problems = [f"an honest request failed: {pair.problem}"] if pair.problem else []
             if set(children_of(server.process.pid)) != before:

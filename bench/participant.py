@@ -46,6 +46,7 @@ class Participant:
         self._count = 0
         self._token = ""
         self._seen = 0
+        self._run: dict[str, Any] = {}  # that of the server, which `_seen` is of, and those that led to it
         self._open: dict[int, tuple[bytes, str]] = {}
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._writer: asyncio.StreamWriter | None = None
@@ -54,6 +55,8 @@ class Participant:
         self._listening = asyncio.Event()
         self._listening.set()
         self._leaving = False
+        self.is_quiet = False
+        """Whether nothing more is said for the moment."""
 
     # ---- what it does ----
 
@@ -75,7 +78,7 @@ class Participant:
         """Send messages while it goes on, half of them to the peer and half to the group."""
         while goes_on():
             await asyncio.sleep(self._pause * self._random.uniform(0.5, 1.5))
-            if len(self._open) >= MAX_OPEN or not self._connected.is_set():
+            if self.is_quiet or len(self._open) >= MAX_OPEN or not self._connected.is_set():
                 continue
             if self._random.random() < 0.5:
                 self.tell(self.peer)
@@ -112,6 +115,21 @@ class Participant:
         await self._ask({"type": "sync"})  # answers come in order: all that was asked before is answered then
         assert not self._open
 
+    def remembered(self) -> tuple[dict[str, int], set[str], int]:
+        """Return what is known of the past as of now: acknowledged, not done, and how many were shown."""
+        return dict(self.acknowledged), set(self.not_done), len(self.shown)
+
+    def go_back(self, past: tuple[dict[str, int], set[str], int]) -> None:
+        """Know no more than at that time: the server has lost what came after it."""
+        acknowledged, not_done, shown = past
+        self.acknowledged, self.not_done = dict(acknowledged), set(not_done)
+        del self.shown[shown:]
+        self.due = {text: names for text, names in self.due.items() if text in acknowledged or text in not_done}
+
+    async def connected(self) -> None:
+        """Wait until there is a connection."""
+        await self._connected.wait()
+
     async def leave(self) -> None:
         """Log out."""
         self._leaving = True
@@ -143,7 +161,8 @@ class Participant:
         assert self._writer is not None
         number, self._next_id = self._next_id, self._next_id + 1
         if self._token:
-            self._write({"type": "resume", "id": number, "token": self._token, "after": self._seen})
+            known = {"token": self._token, "after": self._seen, **self._run}
+            self._write({"type": "resume", "id": number, **known})
         else:
             self._write({"type": "login", "id": number, "user": self.name, "password": "pw"})
         line = await reader.readline()
@@ -155,6 +174,8 @@ class Participant:
                 raise EOFError
             raise RuntimeError(f"{self.name} was not let in: {answer}")
         self._token = answer["token"]
+        self._run = {"run": answer["run"], "runs": answer["runs"]}
+        self._seen = min(self._seen, answer.get("after", self._seen))
         for line, _ in list(self._open.values()):
             self._writer.write(line)
         self._connected.set()

@@ -106,10 +106,10 @@ class _File:
         return 0 if has_lost else logged
 
     def is_of_lost_past(self, known: int, newest: int) -> bool:
-        """Tell whether the last line behind `known` bytes has a higher number than any entry."""
+        """Tell whether the last line behind `known` bytes, or of a shorter file, has a higher number than any entry."""
         self.cut_torn()
         for begin, number in backward(self._fd, self.size):
-            if begin < known:
+            if begin < known <= self.size:
                 break
             if number is not None:
                 return number > newest
