@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tessenger.client.source_file import printable
 from tessenger.wire.text import clean_line
 
 
@@ -54,4 +55,4 @@ def files_in(folder: Path) -> Iterator[tuple[Path, str]]:
         for name in sorted(names):
             path = Path(place, name)
             if path.is_file() and not path.is_symlink():
-                yield path, path.relative_to(folder.parent).as_posix()
+                yield path, printable(path.relative_to(folder.parent).as_posix())

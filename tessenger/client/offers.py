@@ -6,6 +6,7 @@ the server, what to tell the UDP process, what to show. Each transfer has a smal
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 
@@ -124,7 +125,7 @@ class Transfers:
         while self._waiting and open_now < AT_ONCE:
             transfer, peer, path, name = self._waiting.popleft()
             self._all.new(transfer, peer, clean_line(name), outgoing=True, state=State.OPENING, since=now)
-            effects.append(Tell(OpenFile(transfer, path, name if "/" in name else "")))
+            effects.append(Tell(OpenFile(transfer, os.fsencode(path), name if "/" in name else "")))
             open_now += 1
         return effects
 

@@ -99,7 +99,7 @@ def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in kept.items() if isinstance(kept, dict) else ():
         if name in ABOUT:
-            with contextlib.suppress(ConfigError):  # a value of another version
+            with contextlib.suppress(ConfigError, *UNDECODABLE):  # a value of another version
                 found[name] = _checked(name, _shown(value), FILE_NAME)
     return found
 

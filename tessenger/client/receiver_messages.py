@@ -22,10 +22,13 @@ class ToReceiver(Struct, tag_field="kind", frozen=True):
 
 
 class OpenFile(ToReceiver, frozen=True, tag="open"):
-    """Open `path` (absolute) to be sent. Answered by `Opened` or `Failed`."""
+    """Open `path` (absolute) to be sent. Answered by `Opened` or `Failed`.
+
+    The path is bytes, for not every name on a disk is UTF-8.
+    """
 
     transfer: str
-    path: str
+    path: bytes
     name: str = ""
     """What it is offered as, with folders in front where it is sent with others; "" its own name."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import threading
@@ -24,7 +25,7 @@ from tessenger.client.receiver_messages import (
 )
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.reported_transfer import Transfer
-from tessenger.client.source_file import SourceFile
+from tessenger.client.source_file import SourceFile, printable
 from tessenger.client.udp_socket import UdpSocket
 from tessenger.errors import TransferError
 from tessenger.transfer.assembly import BlockBuffers
@@ -105,7 +106,7 @@ class Transfers:
         if outcome.reason:
             self._tell(Failed(transfer.transfer, clean_line(outcome.reason)))
         else:
-            path = transfer.source.path if transfer.source else outcome.path
+            path = printable(transfer.source.path if transfer.source else outcome.path)
             seconds = now - transfer.started_at
             self._tell(Done(transfer.transfer, path, transfer.session.size, seconds, transfer.code))
         self._share_rate()
@@ -113,7 +114,7 @@ class Transfers:
     def _open(self, command: OpenFile) -> None:
         if command.transfer in self._offers or int(command.transfer, 16) in self.running:
             raise TransferError("a transfer of this id exists already")
-        source = SourceFile(command.path)
+        source = SourceFile(os.fsdecode(command.path))
         name = command.name or source.name
         try:
             block_count(source.size)

@@ -10,12 +10,17 @@ from tessenger.errors import TransferError
 from tessenger.transfer.blocks import BLOCK
 
 
+def printable(path: str) -> str:
+    """Return a path, or part of one, that can be written and sent: what of it is not UTF-8 is replaced."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 class SourceFile:
     """A file that is sent. Raises `TransferError` where `path` cannot be."""
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.name = os.fsencode(Path(path).name or path).decode(errors="replace")
+        self.name = printable(Path(path).name or path)
         try:
             # Without O_NONBLOCK, opening a named pipe would wait for its writer.
             self._fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -128,7 +128,7 @@ async def test_files_that_cannot_be_sent(tmp_path: Path) -> None:
         }.items():
             (tmp_path / "a").mkdir(exist_ok=True)
             transfer = secrets.token_hex(8)
-            sender.process.send(OpenFile(transfer, str(tmp_path / name)))
+            sender.process.send(OpenFile(transfer, bytes(tmp_path / name)))
             assert (await sender.hears(transfer, Failed)).reason == reason
 
 
@@ -176,7 +176,7 @@ async def test_offer_larger_than_the_disk(tmp_path: Path) -> None:
         receiver.process.send(ReceiveFile(transfer, "aaa", "bbb", "x.mp4", 10**14, "A" * 43, LOOPBACK, 9))
         assert "public key" in (await receiver.hears(transfer, Failed)).reason
         async with running(tmp_path / "a") as sender:
-            sender.process.send(OpenFile("0" * 15 + "1", str(write(tmp_path / "x.mp4", 1))))
+            sender.process.send(OpenFile("0" * 15 + "1", bytes(write(tmp_path / "x.mp4", 1))))
             key = (await sender.hears("0" * 15 + "1", Opened)).key
         for size, reason in ((2 * 10**14, "not enough room on the disk"), (10**18, "cannot be sent")):
             transfer, before = secrets.token_hex(8), _memory(receiver)
@@ -198,7 +198,7 @@ async def test_flood(tmp_path: Path) -> None:
     async with running(tmp_path / "a") as sender, running(tmp_path / "b") as receiver:
         path = write(tmp_path / "x.mp4", 1_000_000)
         transfer = secrets.token_hex(8)
-        sender.process.send(OpenFile(transfer, str(path)))
+        sender.process.send(OpenFile(transfer, bytes(path)))
         opened = await sender.hears(transfer, Opened)
         receiver.process.send(
             ReceiveFile(transfer, "aaa", "bbb", "x.mp4", opened.size, opened.key, LOOPBACK, sender.process.port)
@@ -281,7 +281,7 @@ async def test_junk_and_host_names(tmp_path: Path) -> None:
                 stranger.sendto(os.urandom(n), (LOOPBACK, receiver.process.port))
         await hand_over(sender, receiver, write(tmp_path / "x.mp4", 1_000_000))
         transfer = secrets.token_hex(8)
-        sender.process.send(OpenFile(transfer, str(tmp_path / "x.mp4")))
+        sender.process.send(OpenFile(transfer, bytes(tmp_path / "x.mp4")))
         opened = await sender.hears(transfer, Opened)
         receiver.process.send(
             ReceiveFile(transfer, "aaa", "bbb", "x.mp4", opened.size, opened.key, "localhost", sender.process.port)

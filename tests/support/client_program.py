@@ -47,7 +47,7 @@ class ScriptedFiles:
         """Answer at once."""
         match message:
             case OpenFile(transfer=transfer):
-                path = self._opened[transfer] = Path(message.path)
+                path = self._opened[transfer] = Path(os.fsdecode(message.path))
                 self._report(Opened(transfer, path.name, path.stat().st_size, KEY))
             case SendFile(transfer=transfer):
                 path = self._opened[transfer]

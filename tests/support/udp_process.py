@@ -107,7 +107,7 @@ async def offer(
     `via` are the ports at which a path in between takes what the sender and what the receiver sends.
     """
     transfer = secrets.token_hex(8)
-    sender.process.send(OpenFile(transfer, str(path)))
+    sender.process.send(OpenFile(transfer, bytes(path)))
     opened = await sender.hears(transfer, Opened)
     fields = {"name": opened.name, "size": opened.size, **changed}
     to_receiver, to_sender = via or (receiver.process.port, sender.process.port)

@@ -61,7 +61,7 @@ def shown(effects: Sequence[Effect]) -> list[str]:
 def sending(*, size: int = 10) -> Transfers:
     """Return aaa's transfers with an offer that has gone out."""
     mine = transfers()
-    assert mine.send(ID, "bbb", "/tmp/a.mp4", "a.mp4", 0.0) == [Tell(OpenFile(ID, "/tmp/a.mp4"))]  # noqa: S108
+    assert mine.send(ID, "bbb", "/tmp/a.mp4", "a.mp4", 0.0) == [Tell(OpenFile(ID, b"/tmp/a.mp4"))]  # noqa: S108
     assert mine.report(Opened(ID, "a.mp4", size, KEY), 0.0) == [Ask(ID, P2PVideo(0, "bbb", ID, "a.mp4", size, KEY))]
     assert mine.answered(ID, Offered(3, ID)) == []
     return mine

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from tessenger.client.source_file import SourceFile
+from tessenger.client.local_files import files_in
+from tessenger.client.offers import Tell, Transfers
+from tessenger.client.receiver_messages import OpenFile, decode_to_receiver, encode
+from tessenger.client.source_file import SourceFile, printable
 from tessenger.errors import TransferError
 from tessenger.transfer.blocks import BLOCK
 
@@ -53,4 +57,23 @@ def test_source_that_changes(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(TransferError, match="was deleted"):
         source.check_unchanged()
+    source.close()
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take UTF-8 alone")
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    """As old archives leave them: it is opened by that, and offered by one that can be sent and shown."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    path = folder / os.fsdecode(b"\xff.txt")
+    path.write_bytes(b"hi")
+    ((found, name),) = files_in(folder)
+    assert (found, name) == (path, "caf\ufffd/\ufffd.txt")
+    transfers = Transfers("aaa", auto_accept_below=0, asks=False)
+    (tell,) = transfers.send("0" * 16, "bbb", str(found), name, 0.0)
+    assert isinstance(tell, Tell)
+    command = decode_to_receiver(encode(tell.message))
+    assert isinstance(command, OpenFile)
+    source = SourceFile(os.fsdecode(command.path))
+    assert (source.size, printable(source.path)) == (2, f"{tmp_path}/caf\ufffd/\ufffd.txt")
     source.close()
