@@ -189,7 +189,7 @@ class Chaos:
 
     async def _attack(self) -> None:
         """Strangers, and two people, send rubbish on many connections."""
-        await fuzz_server.attack(self._port, self.random.randrange(2**32), ATTACK_SECONDS)
+        await asyncio.to_thread(fuzz_server.attack, self._port, self.random.randrange(2**32), ATTACK_SECONDS)
 
     async def _flood(self) -> None:
         """Several addresses try to sign in as fast as they can, and hang up; somebody signs in meanwhile."""

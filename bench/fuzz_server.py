@@ -117,10 +117,14 @@ async def _read_all(reader: asyncio.StreamReader) -> None:
             pass
 
 
-async def attack(port: int, seed: int, seconds: float) -> int:
+def attack(port: int, seed: int, seconds: float) -> int:
     """Send rubbish for so long; return how many lines. Half of it comes from `ccc` and `ddd`, with the password 123."""
     end = time.monotonic() + seconds
-    return sum(await asyncio.gather(*(_hostile(port, Random(f"{seed} {n}"), end) for n in range(HOSTILE))))
+
+    async def all_of_them() -> int:
+        return sum(await asyncio.gather(*(_hostile(port, Random(f"{seed} {n}"), end) for n in range(HOSTILE))))
+
+    return asyncio.run(all_of_them())
 
 
 def run(seed: int, seconds: float) -> tuple[str, list[str]]:
@@ -130,7 +134,7 @@ def run(seed: int, seconds: float) -> tuple[str, list[str]]:
         try:
             before = set(children_of(server.process.pid))
             pair = HonestPair(server.port)
-            sent = asyncio.run(attack(server.port, seed, seconds))
+            sent = attack(server.port, seed, seconds)
             pair.end()
             problems = [f"an honest request failed: {pair.problem}"] if pair.problem else []
             if set(children_of(server.process.pid)) != before:

@@ -30,12 +30,17 @@ _Text = Annotated[str, Meta(min_length=1)]
 class ServerSection(Struct, frozen=True, forbid_unknown_fields=True):
     """`[server]`: where it listens and where it keeps things. Relative paths are relative to config.toml's folder."""
 
-    host: _Text = "127.0.0.1"
+    host: _Text | Annotated[list[_Text], Meta(min_length=1)] = "127.0.0.1"
     port: _Port = 12000
     workers: Annotated[int, Meta(ge=1, le=64)] = 4
     data_dir: _Text = "data"
     credentials: _Text = "credentials.txt"
     tls: bool = True
+
+    @property
+    def hosts(self) -> list[str]:
+        """The addresses to listen on: a list, or a text with commas between them."""
+        return self.host if isinstance(self.host, list) else [host.strip() for host in self.host.split(",")]
 
 
 class AuthSection(Struct, frozen=True, forbid_unknown_fields=True):
@@ -276,14 +281,16 @@ def _checked(section: str, key: str, value: object, origin: str, *, is_text: boo
 
 def _check_together(config: Config) -> None:
     """Check what concerns several keys."""
-    for section, host, tls in (
-        ("server", config.server.host, config.server.tls),
-        ("client", config.client.host, config.client.tls),
+    if "" in config.server.hosts:
+        raise ConfigError(f"server.host = {shown(config.server.host)}: an address is missing beside a comma")
+    for section, hosts, tls in (
+        ("server", config.server.hosts, config.server.tls),
+        ("client", [config.client.host], config.client.tls),
     ):
-        if not tls and not is_loopback(host):
+        if not tls and not all(map(is_loopback, hosts)):
             raise ConfigError(
-                f"{section}.tls = false with {section}.host = {shown(host)}: without TLS (--no-tls) the host must be "
-                "on loopback, as 127.0.0.1 is, for passwords would cross the network in clear"
+                f"{section}.tls = false with {section}.host = {shown(', '.join(hosts))}: without TLS (--no-tls) the "
+                "host must be on loopback, as 127.0.0.1 is, for passwords would cross the network in clear"
             )
     limits = config.limits
     if limits.text_bytes >= limits.line_bytes:

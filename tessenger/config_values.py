@@ -71,7 +71,10 @@ def shown(value: object) -> str:
 
 def _allowed(type_: Any) -> str:  # noqa: ANN401  a type annotation is of no type that could be named
     """Say in words what a field of this type takes."""
-    info = msgspec.inspect.type_info(type_)
+    return _described(msgspec.inspect.type_info(type_))
+
+
+def _described(info: msgspec.inspect.Type) -> str:
     match info:
         case msgspec.inspect.IntType():
             return f"a whole number{_bounds(info.ge, info.le)}"
@@ -83,6 +86,10 @@ def _allowed(type_: Any) -> str:  # noqa: ANN401  a type annotation is of no typ
             return " or ".join(f'"{value}"' for value in info.values)
         case msgspec.inspect.StrType(min_length=1):
             return "a text that is not empty"
+        case msgspec.inspect.ListType():
+            return f"a list with {_described(info.item_type)}"
+        case msgspec.inspect.UnionType():
+            return ", or ".join(map(_described, info.types))
     return "a text"
 
 

@@ -14,11 +14,13 @@ import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 
 from tessenger.config import LimitsSection
 from tessenger.server import control, faults, roles
+from tessenger.server.listening import seen
 from tessenger.undecodable import UNDECODABLE
 
 SERVE = b"s"
@@ -146,8 +148,10 @@ class WorkerLine:
 class Acceptor:
     """Accepts, counts, and chooses."""
 
-    def __init__(self, listening: socket.socket, workers: int, limits: LimitsSection, pipe: Connection) -> None:
-        """`listening` is bound and listens already; slots are 1 to `workers`."""
+    def __init__(
+        self, listening: Sequence[socket.socket], workers: int, limits: LimitsSection, pipe: Connection
+    ) -> None:
+        """The sockets of `listening` are bound and listen already; slots are 1 to `workers`."""
         self._listening = listening
         self._limits = limits
         self._pipe = pipe
@@ -161,8 +165,8 @@ class Acceptor:
 
     def run(self) -> None:
         """Accept until the supervisor says stop, or is gone."""
-        listening = self._listening
-        listening.setblocking(False)
+        for listening in self._listening:
+            listening.setblocking(False)
         self._settled_at = time.monotonic() + SETTLE_SECONDS
         self._watch(self._pipe, self._obey)
         self._pipe.send(control.Ready())
@@ -184,10 +188,11 @@ class Acceptor:
         if staffed == self._open:
             return
         self._open = staffed
-        if staffed:
-            self._watch(self._listening, self._accept)
-        else:
-            self._selector.unregister(self._listening)
+        for listening in self._listening:
+            if staffed:
+                self._watch(listening, partial(self._accept, listening))
+            else:
+                self._selector.unregister(listening)
 
     @property
     def _complete(self) -> bool:
@@ -213,10 +218,10 @@ class Acceptor:
         elif isinstance(message, control.Reload):
             self._limits = message.config.limits
 
-    def _accept(self) -> None:
+    def _accept(self, listening: socket.socket) -> None:
         for _ in range(ACCEPTED_AT_ONCE):
             try:
-                connection, address = self._listening.accept()
+                connection, address = listening.accept()
             except BlockingIOError:
                 return
             except OSError as problem:  # aborted by its client, or no descriptors left
@@ -225,7 +230,7 @@ class Acceptor:
                 return
             with connection:
                 faults.reach("acceptor.accepted")
-                self._place(connection, str(address[0]))
+                self._place(connection, seen(str(address[0])))
 
     def _place(self, connection: socket.socket, address: str) -> None:
         """Hand a connection to the worker with the fewest that can take it, if possible one that does not hang.
@@ -259,7 +264,7 @@ class Acceptor:
         return self._refusals <= REFUSALS_PER_SECOND
 
 
-def main(context: roles.RoleContext, pipe: Connection, listening: socket.socket) -> None:
+def main(context: roles.RoleContext, pipe: Connection, listening: Sequence[socket.socket]) -> None:
     """Accept connections; the entry point of the process."""
 
     def work() -> None:

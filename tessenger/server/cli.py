@@ -78,7 +78,7 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("server_ip", nargs="?", help="address to listen on")
+    parser.add_argument("server_ip", nargs="?", help="address to listen on; several have commas between, * is all")
     parser.add_argument("tcp_port", nargs="?", type=int, help="TCP port; 0 takes any free one")
     parser.add_argument("max_attempts", nargs="?", type=int, help="wrong passwords in a row that block an account")
     parser.add_argument("--workers", metavar="N", type=int, help="processes that serve the clients")

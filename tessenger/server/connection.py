@@ -16,6 +16,7 @@ from tessenger.wire.messages import ErrorCode
 
 if TYPE_CHECKING:
     from tessenger.server.worker import ClientDoor
+from tessenger.server.listening import seen
 
 Send = Callable[[bytes], int]
 """Send some of it, and tell how many bytes. Raises `OSError`."""
@@ -323,6 +324,6 @@ class TlsConnection(ClientConnection, asyncio.BufferedProtocol):
 def peer_of(connection: socket.socket) -> str:
     """Return the other side's address, "" where it is gone already."""
     try:
-        return str(connection.getpeername()[0])
+        return seen(str(connection.getpeername()[0]))
     except OSError:
         return ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import errno
 import fcntl
 import os
 import resource
@@ -22,13 +21,10 @@ from typing import Self
 from tessenger.config import Config, is_loopback
 from tessenger.errors import CannotStart, ConfigError
 from tessenger.journal.store import SqliteJournal
-from tessenger.server import tls
+from tessenger.server import listening, tls
 from tessenger.server.roles import RoleContext, steady_offset, unix_ms
 from tessenger.state.credentials import Credentials
 from tessenger.undecodable import UNDECODABLE
-
-BACKLOG = 4_096
-"""Connections that the kernel may hold while the acceptor is being replaced."""
 
 LOCK_SECONDS = 3.0
 """How long to wait for the processes of a server that was killed to notice and end."""
@@ -47,7 +43,7 @@ class Premises:
         self.run_dir = self._data_dir / "run"
         self.lock = -1
         self.epoch = 0
-        self.listening: socket.socket
+        self.listening: list[socket.socket]
         self.credentials: Credentials
 
     def __enter__(self) -> Self:
@@ -68,25 +64,29 @@ class Premises:
         self, kind: type[BaseException] | None, problem: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Leave nothing behind but the data."""
-        self.listening.close()
+        self.stop_listening()
         self._leave()
 
     @property
     def address(self) -> str:
         """Where the server listens, with the real port."""
-        host, port = self.listening.getsockname()[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return listening.shown(self.listening)
 
     @property
     def on_loopback(self) -> bool:
         """Whether only this machine can connect."""
-        return is_loopback(self._config.server.host)
+        return all(map(is_loopback, self._config.server.hosts))
+
+    def stop_listening(self) -> None:
+        """Take no more connections."""
+        for each in self.listening:
+            each.close()
 
     def _refuse_demonstration_users_beyond_loopback(self) -> None:
         if self.credentials.has_demonstration_users() and not self.on_loopback:
             raise ConfigError(
                 f"{self._config.server.credentials} has the demonstration users, whose passwords everybody knows: "
-                f"with them the server listens on loopback only, not on {self._config.server.host}. "
+                f"with them the server listens on loopback only, not on {', '.join(self._config.server.hosts)}. "
                 "Remove them, and add your own with 'tessenger-server users add NAME'."
             )
 
@@ -136,16 +136,7 @@ class Premises:
             self.steady_offset = steady_offset()
             self.epoch = journal.begin_epoch(unix_ms(), round(config.sessions.grace_seconds * 1000))
         _allow_files(config.limits.connections + SPARE_FILES)
-        self.listening = self._listen()
-
-    def _listen(self) -> socket.socket:
-        host, port = self._config.server.host, self._config.server.port
-        try:
-            family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            return socket.create_server((host, port), family=family, backlog=BACKLOG)
-        except OSError as problem:
-            reason = "address already in use" if problem.errno == errno.EADDRINUSE else problem.strerror or problem
-            raise CannotStart(f"cannot listen on {host}:{port}: {reason}") from problem
+        self.listening = listening.listen(config.server.hosts, config.server.port)
 
     def _leave(self) -> None:
         shutil.rmtree(self.run_dir, ignore_errors=True)

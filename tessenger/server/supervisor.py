@@ -269,7 +269,7 @@ class Supervisor:
     def _stop(self) -> None:
         """Stop accepting, let workers finish, then those they need, within `STOP_SECONDS`."""
         end = time.monotonic() + STOP_SECONDS
-        self._premises.listening.close()
+        self._premises.stop_listening()
         for children, seconds in (
             ([self._acceptor, *self._workers.values()], WORKERS_STOP_SECONDS),
             ([self._manager, self._logger], STOP_SECONDS),

@@ -167,6 +167,42 @@ def test_two_servers_do_not_share_a_port_or_a_data_directory(tmp_path: Path) -> 
             aaa.login("aaa")
 
 
+def test_one_server_at_several_addresses(tmp_path: Path) -> None:
+    """People come by either family, are seen under the address that they have, and talk to each other."""
+    server = ServerProcess(tmp_path, "--no-tls", host="127.0.0.1,::1")
+    try:
+        assert server.lines[0] == f"Listening on 127.0.0.1:{server.port}, [::1]:{server.port} with 2 workers"
+        with (
+            WireClient(server.port, tls=False) as aaa,
+            WireClient(server.port, tls=False, host="::1") as bbb,
+        ):
+            aaa.login("aaa")
+            bbb.login("bbb")
+            assert [(u["user"], u["ip"]) for u in bbb.ask("activeuser")["users"]] == [
+                ("aaa", "127.0.0.1"),
+                ("bbb", "::1"),
+            ]
+            aaa.ask("msgto", to="bbb", text="hi")
+            assert [event["text"] for event in bbb.synced()] == ["hi"]
+    finally:
+        assert server.stop() == 0, server.report()
+
+
+def test_everywhere_is_beyond_loopback(tmp_path: Path) -> None:
+    """So the demonstration users are refused; of somebody who comes by IPv4 that address is seen."""
+    for host in ("::", "*", "127.0.0.1,0.0.0.0"):
+        status, said = failed_start(tmp_path, host, "0")
+        assert (status, "listens on loopback only" in said) == (2, True), said
+    server = ServerProcess(tmp_path / "open", host="::", users="ann 123\n")
+    try:
+        with WireClient(server.port) as ann:
+            ann.login("ann")
+            assert [u["ip"] for u in ann.ask("activeuser")["users"]] == ["127.0.0.1"]
+        assert "; ann; 127.0.0.1; 0; online" in (server.data_dir / "userlog.txt").read_text()
+    finally:
+        assert server.stop() == 0, server.report()
+
+
 def test_a_data_directory_that_is_none_is_refused(tmp_path: Path) -> None:
     """A file of that name, or a folder that cannot be made."""
     (tmp_path / "data").write_text("a file")

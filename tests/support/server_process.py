@@ -25,7 +25,7 @@ class ServerProcess:
 
     def __init__(
         self, folder: Path, *options: str, config: str = "", users: str = USERS, workers: int = 2, port: int = 0,
-        variables: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None, host: str = "127.0.0.1",
     ) -> None:  # fmt: skip
         """Start it; `config` is config.toml's text, `variables` go into its environment. Waits until it listens."""
         self.folder = folder
@@ -38,7 +38,7 @@ class ServerProcess:
         self.config.write_text(config)
         self.lines: list[str] = []
         self._arrived = threading.Condition()
-        command = [sys.executable, "-m", "tessenger", "server", "127.0.0.1", str(port)]
+        command = [sys.executable, "-m", "tessenger", "server", host, str(port)]
         command += ["--config", str(self.config), "--workers", str(workers), *options]
         self.errors = (folder / "stderr.txt").open("ab")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TESSENGER_")} | {
@@ -55,7 +55,7 @@ class ServerProcess:
         except AssertionError:
             self.kill()
             raise
-        self.port = int(line.split()[2].rpartition(":")[2])
+        self.port = int(line.partition(" with ")[0].rpartition(":")[2])
 
     def _read(self) -> None:
         assert self.process.stdout is not None

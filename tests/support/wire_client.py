@@ -14,16 +14,16 @@ DEADLINE = 20.0
 class WireClient:
     """A blocking connection: `ask` sends a request and returns its answer, events that come meanwhile are kept."""
 
-    def __init__(self, port: int, *, tls: bool = True, receive_buffer: int = 0) -> None:
-        """Connect to this port of loopback; `receive_buffer` makes the kernel's small (bytes), for slow readers.
+    def __init__(self, port: int, *, tls: bool = True, receive_buffer: int = 0, host: str = "127.0.0.1") -> None:
+        """Connect to this port; `receive_buffer` makes the kernel's small (bytes), for slow readers.
 
         Raises `OSError` when the server closes before the connection is made.
         """
-        plain = socket.socket()
+        plain = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if receive_buffer:
             plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         plain.settimeout(DEADLINE)
-        plain.connect(("127.0.0.1", port))
+        plain.connect((host, port))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -174,7 +174,10 @@ class TestMistakes:
             ("[server]\nport = '80'", "server.port = '80': must be a whole number from 0 to 65535"),
             ("[server]\nport = true", "server.port = true: must be a whole number from 0 to 65535"),
             ("[server]\nport = 80.5", "server.port = 80.5: must be a whole number from 0 to 65535"),
-            ("[server]\nhost = ''", "server.host = '': must be a text that is not empty"),
+            (
+                "[server]\nhost = ''",
+                "server.host = '': must be a text that is not empty, or a list with a text that is not empty",
+            ),
             ("[server]\ntls = 'no'", "server.tls = 'no': must be true or false"),
             ("[limits]\nburst = 0", "limits.burst = 0: must be a whole number of at least 1"),
             ("[auth]\nblock_seconds = nan", "auth.block_seconds = nan: must be a number from 0.1 to 31536000"),
@@ -237,6 +240,25 @@ class TestMistakes:
         path.write_text(text)
         with pytest.raises(ConfigError, match=f"odd.toml: {problem}"):
             config.load(path, {}, {})
+
+    @pytest.mark.parametrize(
+        ("host", "hosts"),
+        [
+            ("'::'", ["::"]), ("'*'", ["*"]), ("'127.0.0.1, ::1'", ["127.0.0.1", "::1"]),
+            ("['127.0.0.1', '::1']", ["127.0.0.1", "::1"]),
+        ],
+    )  # fmt: skip
+    def test_several_addresses(self, host: str, hosts: list[str], file: Path) -> None:
+        """A list, or a text with commas, as on the command line and in the environment."""
+        file.write_text(f"[server]\nhost = {host}\n")
+        assert config.load(file, {}, {}).server.hosts == hosts
+
+    @pytest.mark.parametrize("host", ["'127.0.0.1,'", "','", "[]", "['']", "''", "5", "[5]"])
+    def test_addresses_that_are_none(self, host: str, file: Path) -> None:
+        """Said with the key."""
+        file.write_text(f"[server]\nhost = {host}\n")
+        with pytest.raises(ConfigError, match=r"server\.host"):
+            config.load(file, {}, {})
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "chat.example"])
     def test_no_tls_beyond_loopback(self, host: str, file: Path) -> None:
