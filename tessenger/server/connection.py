@@ -93,7 +93,7 @@ class ClientConnection:
         link, reader = self.link, self._reader
         if link.ended:
             return
-        lines = reader.feed(data)
+        lines = reader.feed(data, self._door.limits.bad_lines - self._bad_lines)
         self.at_once = reader.at_once
         if not lines:
             return

@@ -28,6 +28,9 @@ class TooLong(Struct, frozen=True, gc=False):
 
 Line = AnyRequest | BadLine | TooLong
 
+ANY = 2**62
+"""No bound to bad lines."""
+
 
 class _JustId(Struct):
     id: int
@@ -57,8 +60,11 @@ class LineReader:
         """How many bytes of whole lines `decoded_together` may decode in place of `feed`: 0 in the midst of a line."""
         return 0 if self._rest or self._stopped else self._limit
 
-    def feed(self, data: bytes) -> list[Line]:
-        """Return what `data` completes, in order. Blank lines are skipped."""
+    def feed(self, data: bytes, bad_left: int = ANY) -> list[Line]:
+        """Return what `data` completes, in order. Blank lines are skipped.
+
+        The `bad_left`th bad line is the last that is returned, ever: whoever sends so many is heard no further.
+        """
         if self._stopped:
             return []
         if self._rest:
@@ -69,32 +75,36 @@ class LineReader:
             self._rest = data[end:]
             data = data[:end]
         if len(data) > self._limit or len(self._rest) > self._limit:
-            return self._carefully(data)
+            return self._carefully(data, bad_left)
         self.is_careful = False
         if not data:
             return []
         try:
             return _decoder.decode_lines(data)
         except UNDECODABLE:
-            return self._carefully(data)
+            return self._carefully(data, bad_left)
 
-    def _carefully(self, data: bytes) -> list[Line]:
+    def _carefully(self, data: bytes, bad_left: int) -> list[Line]:
         """Decode line by line, so that what is wrong costs only its own line."""
         self.is_careful = True
         lines: list[Line] = []
         for line in data.splitlines() if b"\n" not in data else data[:-1].split(b"\n"):
             if len(line) > self._limit:
-                return self._stop(lines)
+                return self._stop([*lines, TooLong()])
             if line.strip():
                 lines.append(_decoded(line))
+                if type(lines[-1]) is BadLine:
+                    bad_left -= 1
+                    if bad_left <= 0:
+                        return self._stop(lines)
         if len(self._rest) > self._limit:
-            return self._stop(lines)
+            return self._stop([*lines, TooLong()])
         return lines
 
     def _stop(self, lines: list[Line]) -> list[Line]:
         self._stopped = True
         self._rest = b""
-        return [*lines, TooLong()]
+        return lines
 
 
 def decoded_together(lines: Sequence[bytes]) -> list[AnyRequest] | None:

@@ -123,6 +123,18 @@ def test_a_bad_line_tells_what_is_wrong_and_the_id_that_could_be_read() -> None:
         assert bad.text.startswith("This is no valid request: ")
 
 
+@pytest.mark.parametrize("cuts", [[10_000], [7], [1]])
+def test_behind_so_many_bad_lines_nothing_is_read(cuts: list[int]) -> None:
+    """Whoever sends thousands in one piece costs no more than the ones that are counted."""
+    data = encoded([Ping(1)]) + b"1\n" * 3 + encoded([Ping(2)]) + b"1\n" * 3_000 + encoded([Ping(3)])
+    reader = LineReader(LIMIT)
+    lines: list[Line] = []
+    for start in range(0, len(data), cuts[0]):
+        lines += reader.feed(data[start : start + cuts[0]], 5 - list(map(type, lines)).count(BadLine))
+    assert [type(line) for line in lines] == [Ping, BadLine, BadLine, BadLine, Ping, BadLine, BadLine]
+    assert reader.at_once == 0
+
+
 def test_unknown_fields_are_skipped() -> None:
     """A newer client may say more."""
     data: dict[str, Any] = {"type": "ping", "id": 1, "mood": {"x": [1, 2]}}
