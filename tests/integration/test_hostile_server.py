@@ -174,7 +174,7 @@ def test_a_server_that_goes_on_with_nonsense_is_called_less_and_less_often(serve
 
     async def scenario() -> None:
         async with connect(server, tmp_path) as chat:
-            for _ in range(6):
+            for _ in range(5):
                 await asyncio.to_thread(server.push_raw, "aaa", b"nonsense\n")
                 await asyncio.to_thread(server.expect, Resume)
                 resumes.append(time.monotonic())
