@@ -70,7 +70,8 @@ OfflineReason = Literal["logout", "timeout", "replaced", "removed"]
 class Online(Entry, tag="on", gc=False):
     """A new session. It replaces any earlier session of the same user, without an `Offline` of its own.
 
-    `expires`: when the token can no longer be used to resume, `token_ms` after the sign-in.
+    `expires`: when the token can no longer be used to resume, `token_ms` after the sign-in. `ip` is the address that
+    was seen, `udp_host` the one that the client wants others to send files to, if it is another.
     """
 
     session: int
@@ -83,6 +84,7 @@ class Online(Entry, tag="on", gc=False):
     token_hash: bytes
     expires: int
     token_ms: int = 0
+    udp_host: str = ""
 
 
 class Resumed(Entry, tag="re", gc=False):

@@ -66,6 +66,7 @@ def _nowhere(data: bytes) -> int:
 class Link:
     """A connection, and the session that it carries once somebody signed in.
 
+    `ip` is the address that was seen; `udp_host` and `udp_port` are where the client wants files, as it says itself.
     `user` is "" before that, and `unread` the number of the last message that the sign-in found, 0 for none.
     `noted`: of whom the user was told on this connection that they are away, and in which words.
     `busy`: a request is under way that the next ones must wait for.
@@ -76,12 +77,13 @@ class Link:
 
     __slots__ = (
         "_carrier", "_held", "_held_bytes", "_out", "busy", "ended", "hurried_until", "ip", "noted", "number",
-        "session", "throttled", "udp_port", "unanswered", "unread", "user", "waiting", "write",
+        "session", "throttled", "udp_host", "udp_port", "unanswered", "unread", "user", "waiting", "write",
     )  # fmt: skip
 
     def __init__(self, ip: str, carrier: Carrier) -> None:
         """`carrier` is what the bytes go over."""
         self.ip = ip
+        self.udp_host = ""
         self.udp_port = 0
         self.user = ""
         self.session = 0

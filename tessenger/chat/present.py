@@ -40,6 +40,7 @@ class Session(Struct, gc=False):
     highest: int = 0
     detached_until: int = 0
     away: str = ""
+    udp_host: str = ""
 
 
 class Group(Struct):
@@ -156,6 +157,7 @@ def _online(state: Present, entry: entries.Online) -> None:
         expires=entry.expires,
         token_ms=entry.token_ms,
         highest=entry.request,
+        udp_host=entry.udp_host,
     )
     state.sessions[session.id] = session
     state.online[user] = session

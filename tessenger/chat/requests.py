@@ -117,13 +117,17 @@ def p2pvideo(hub: Hub, link: Link, request: messages.P2PVideo) -> Refusal | None
     if not name or len(name) > MAX_FILE_NAME:
         return Refusal("bad_request", words.BAD_FILE_NAME)
     fields: dict[str, str | int] = {"name": name, "size": request.size, "key": request.key}
-    fields |= {"host": link.ip, "port": link.udp_port}
-    return _signal(hub, link, request, "p2pvideo", fields)
+    return _signal(hub, link, request, "p2pvideo", fields | _candidate(link))
 
 
 def accept(hub: Hub, link: Link, request: messages.Accept) -> Refusal | None:
     """Take an offered file."""
-    return _signal(hub, link, request, "accept", {"key": request.key, "host": link.ip, "port": link.udp_port})
+    return _signal(hub, link, request, "accept", {"key": request.key, **_candidate(link)})
+
+
+def _candidate(link: Link) -> dict[str, str | int]:
+    """Return where a client may be reached: as it says itself, or else as it was seen."""
+    return {"host": link.udp_host or link.ip, "port": link.udp_port}
 
 
 def reject(hub: Hub, link: Link, request: messages.Reject) -> Refusal | None:

@@ -78,9 +78,9 @@ def resume(hub: Hub, link: Link, request: Resume) -> Refusal | None:
         elif isinstance(result, ClaimRefused | Unavailable):
             _deny(hub, link, request.id, "unavailable")
         else:
-            link.udp_port = session.udp_port
+            link.udp_port, link.udp_host = session.udp_port, session.udp_host
             entry = entries.Resumed(
-                session.id, result, request.id, session.user, session.ip, session.udp_port, hub.worker.generation
+                session.id, result, request.id, session.user, link.ip, session.udp_port, hub.worker.generation
             )
             hub.append(link, request.id, entry, lambda e: _resumed(hub, link, request, e))
 
@@ -158,8 +158,7 @@ def _begin_unless_online(hub: Hub, link: Link, request: Login, result: SignedIn)
 def _begin(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:
     """Append the entry that begins the session."""
     token = f"{result.number:x}.{hub.new_token()}"
-    link.udp_port = request.udp_port
-    link.ip = request.udp_host or link.ip
+    link.udp_port, link.udp_host = request.udp_port, request.udp_host
     entry = entries.Online(
         session=result.number,
         number=result.number,
@@ -171,6 +170,7 @@ def _begin(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:
         token_hash=token_hash(token, hub.accounts.secret(result.user) or ""),
         expires=hub.now() + hub.rules.token_ms,
         token_ms=hub.rules.token_ms,
+        udp_host=request.udp_host,
     )
     hub.append(link, request.id, entry, lambda e: _online(hub, link, request, token, e))
 

@@ -38,7 +38,7 @@ def _online(db: sqlite3.Connection, e: entries.Online) -> None:
         _end(db, *ended)
     values = (
         e.session, e.user, e.number, e.slot, e.generation, e.ip, e.udp_port, e.at, e.seq, e.token_hash, e.expires,
-        e.token_ms, e.request, 0, "",
+        e.token_ms, e.request, 0, "", e.udp_host,
     )  # fmt: skip
     db.execute(_ADD_SESSION, values)
     db.execute(

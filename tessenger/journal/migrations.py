@@ -76,6 +76,7 @@ def _from_4(db: sqlite3.Connection) -> None:
     """
     db.execute("ALTER TABLE sessions ADD COLUMN token_ms INTEGER NOT NULL DEFAULT 0")
     db.execute("UPDATE sessions SET token_ms = max(0, expires - since)")
+    db.execute("ALTER TABLE sessions ADD COLUMN udp_host TEXT NOT NULL DEFAULT ''")
     db.execute("ALTER TABLE blocks ADD COLUMN ms INTEGER NOT NULL DEFAULT 0")
     db.execute(by_time.TABLE)
     db.execute(RUNS)

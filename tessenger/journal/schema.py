@@ -58,7 +58,8 @@ CREATE TABLE sessions (
     id INTEGER PRIMARY KEY, user TEXT NOT NULL COLLATE NOCASE, number INTEGER NOT NULL, slot INTEGER NOT NULL,
     generation INTEGER NOT NULL, ip TEXT NOT NULL, udp_port INTEGER NOT NULL, since INTEGER NOT NULL,
     seq INTEGER NOT NULL, token_hash BLOB NOT NULL, expires INTEGER NOT NULL, highest INTEGER NOT NULL,
-    detached_until INTEGER NOT NULL, away TEXT NOT NULL DEFAULT '', token_ms INTEGER NOT NULL DEFAULT 0);
+    detached_until INTEGER NOT NULL, away TEXT NOT NULL DEFAULT '', token_ms INTEGER NOT NULL DEFAULT 0,
+    udp_host TEXT NOT NULL DEFAULT '');
 CREATE INDEX sessions_user ON sessions (user);
 CREATE TABLE requests (
     session INTEGER NOT NULL, request INTEGER NOT NULL, after_seq INTEGER NOT NULL, upto_seq INTEGER NOT NULL,

@@ -43,14 +43,14 @@ Name = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_.-]{1,32}\Z")]
 """Of a user or a group, where whoever decodes it relies on that."""
 
 ShortText = Annotated[str, Meta(max_length=255)]
-Host = Annotated[str, Meta(pattern=r"^[0-9A-Za-z.:_-]{0,255}$")]
+Host = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z.:_-]{0,255}\Z")]
 EndedRun = tuple[ShortText, Id]
 """A run of the server, and the number of the log that it ended at."""
 
-TransferId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+TransferId = Annotated[str, Meta(pattern=r"\A[0-9a-f]{16}\Z")]
 """Sixteen hexadecimal digits, chosen by the sender at random: also the UDP session id."""
 
-PublicKey = Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{43}$")]
+PublicKey = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z_-]{43}\Z")]
 """A raw X25519 public key of 32 bytes, base64url without padding."""
 
 

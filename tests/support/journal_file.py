@@ -83,5 +83,6 @@ def as_of_version_4(db: sqlite3.Connection) -> None:
     for table in ("runs", "clock_steps"):
         db.execute(f"DROP TABLE {table}")
     db.execute("ALTER TABLE sessions DROP COLUMN token_ms")
+    db.execute("ALTER TABLE sessions DROP COLUMN udp_host")
     db.execute("ALTER TABLE blocks DROP COLUMN ms")
     db.execute("PRAGMA user_version = 4")

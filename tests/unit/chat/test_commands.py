@@ -123,7 +123,7 @@ def test_a_text_is_cleaned_before_it_is_kept(world: World, aaa: WorldClient, bbb
 
 
 def test_activeuser_lists_everybody_in_the_order_of_sign_in(world: World, bbb: WorldClient) -> None:
-    """Each with address, UDP port and the time of sign-in; someone whose connection broke is still there."""
+    """Each with the address that was seen, UDP port and time of sign-in; whose connection broke is still there."""
     world.now += 1_000
     aaa = world.sign_in("aaa", 1, udp_port=13000, udp_host="192.0.2.7")
     aaa.lose()
@@ -132,7 +132,7 @@ def test_activeuser_lists_everybody_in_the_order_of_sign_in(world: World, bbb: W
         2,
         [
             UserLine("bbb", "127.0.0.1", 13001, world.now - 1_000),
-            UserLine("aaa", "192.0.2.7", 13000, world.now),
+            UserLine("aaa", "127.0.0.1", 13000, world.now),
         ],
     )
     assert [(e.name, e.code) for e in world.kept(entries.Command)] == [("activeuser", "")]
@@ -298,6 +298,26 @@ def test_an_offer_carries_where_its_sender_takes_datagrams(world: World, aaa: Wo
     (accepted,) = aaa.synced()
     assert isinstance(accepted, messages.Accepted)
     assert accepted == messages.Accepted(accepted.seq, world.now, "bbb", TRANSFER, KEY, "127.0.0.1", 13001)
+
+
+def test_where_a_client_wants_files_is_in_offers_alone(world: World, bbb: WorldClient) -> None:
+    """Also after a resume on another worker, which is by the address that is seen then."""
+    aaa = world.sign_in("aaa", 1, udp_port=13000, udp_host="192.0.2.7")
+    aaa.lose()
+    again = world.connect(2, ip="198.51.100.9")
+    again.token, again.last_id = aaa.token, aaa.last_id
+    again.send(messages.Resume(again.new_id(), aaa.token, 0))
+    world.settle()
+    again.rest()
+    again.ask(P2PVideo(again.new_id(), "bbb", TRANSFER, "a.mp4", 1, KEY))
+    (offer,) = bbb.rest()
+    assert isinstance(offer, messages.Offer)
+    assert (offer.host, offer.port) == ("192.0.2.7", 13000)
+    users = bbb.ask(ActiveUser(2))
+    assert isinstance(users, ActiveUsers)
+    assert [(line.user, line.ip) for line in users.users] == [("bbb", "127.0.0.1"), ("aaa", "198.51.100.9")]
+    assert [e.ip for e in world.kept(entries.Online)] == ["127.0.0.1", "127.0.0.1"]
+    assert [(e.ip, e.udp_port) for e in world.kept(entries.Resumed)] == [("198.51.100.9", 13000)]
 
 
 def test_an_offer_can_be_refused_and_given_up_with_a_reason(aaa: WorldClient, bbb: WorldClient) -> None:
