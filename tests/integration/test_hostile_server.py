@@ -15,6 +15,7 @@ from tessenger.client.link import MAX_LINE, NONSENSE, UNCLEAR
 from tessenger.wire.messages import (
     Answer,
     AnyRequest,
+    Closing,
     Error,
     Groups,
     GroupsAnswer,
@@ -29,7 +30,9 @@ from tessenger.wire.messages import (
     Welcome,
 )
 from tests.support.fake_server import AT, PATIENCE, FakeServer
+from tests.support.person import Person
 from tests.support.piped_client import PipedClient
+from tests.support.pty_terminal import ENTER
 
 BREAKING = {
     "depth": b'{"type":"message","seq":7,"at":1,"from":"bbb","text":"x","zz":' + b'{"a":' * 3_000 + b"\n",
@@ -206,3 +209,23 @@ def test_the_client_says_what_is_wrong_and_goes_on(server: FakeServer, tmp_path:
     assert notices.count("The server sent a line without an end. Connecting again ...\nConnected again.\n") == 1
     assert "Traceback" not in notices
     assert notices.replace("\n", "").isprintable()
+
+
+def test_a_person_at_a_terminal_stays_in_the_conversation(server: FakeServer, tmp_path: Path) -> None:
+    """What they had begun to type is still there, and what comes behind the nonsense is shown."""
+    person = Person(server.port, tmp_path, "--no-tls")
+    with person.terminal:
+        terminal = person.sign_in()
+        terminal.type("msgto bbb half")
+        terminal.until_line("> msgto bbb half")
+        server.push_raw("aaa", SKIPPED + BREAKING["depth"])
+        server.expect(Resume)
+        server.hang_up(Closing(ESCAPES))
+        server.expect(Resume)
+        terminal.type(" a line" + ENTER)
+        assert server.expect(MsgTo).text == "half a line"
+        server.say("aaa", "still here")
+        terminal.until_shown("bbb: still here")
+        terminal.until_shown(NONSENSE)
+        assert "absurd" not in terminal.text()
+        assert b"pwn\x07" not in terminal.raw
