@@ -37,6 +37,7 @@ from tessenger.transfer.ports import Address
 from tessenger.transfer.receiver import ReceiveSession
 from tessenger.transfer.sender import SendSession
 from tessenger.transfer.session import Peer, Settings
+from tessenger.transfer.unproved import UnprovedAddresses
 from tessenger.wire.text import clean_line
 
 KEEP_PARTS_SECONDS = 7 * 86_400.0
@@ -75,6 +76,7 @@ class Transfers:
         self._looked_up: SimpleQueue[Lookup] = SimpleQueue()
         self._cipher = _faster_cipher()
         self._buffers = BlockBuffers()
+        self._addresses = UnprovedAddresses()
         remove_old_parts(options.download_dir, time.time() - KEEP_PARTS_SECONDS)
 
     @property
@@ -221,6 +223,7 @@ class Transfers:
             self._cipher,
             options.rate_limit,
             options.max_datagram,
+            self._addresses,
         )
 
     def _add(self, transfer: Transfer) -> None:

@@ -17,6 +17,7 @@ from tessenger.transfer.control import ControlChannel
 from tessenger.transfer.keys import Binding, Cipher, TransferKeys
 from tessenger.transfer.packets import CONTROL, NO_ECHO, Hello, Kind, PacketError
 from tessenger.transfer.ports import Address, Batch, Buffer, Train
+from tessenger.transfer.unproved import UnprovedAddresses
 
 NEVER = float("inf")
 
@@ -36,7 +37,10 @@ class Peer(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What a session is told about its surroundings. `seed`: 32 random bytes, `rate_limit`: bytes a second, 0: none."""
+    """What a session is told about its surroundings. `seed`: 32 random bytes, `rate_limit`: bytes a second, 0: none.
+
+    `addresses` is shared with the other transfers, where there are some.
+    """
 
     seed: bytes
     receive_buffer: int
@@ -44,6 +48,7 @@ class Settings(NamedTuple):
     cipher: Cipher = Cipher.AES_256_GCM
     rate_limit: float = 0.0
     max_datagram: int = 65_507
+    addresses: UnprovedAddresses | None = None
 
 
 class Outcome(NamedTuple):
@@ -75,8 +80,8 @@ class Session:
         self._peer = peer
         self._settings = settings
         self._control = ControlChannel(binding.session, keys)
-        self._tokens = 0
-        self._token = self._new_token()
+        self._addresses = settings.addresses or UnprovedAddresses()
+        self._challenges = 0
         self._outbox: list[Train] = []
         self._hello_source = peer.address
         self._hello_at = now
@@ -131,7 +136,7 @@ class Session:
     def datagrams_to_send(self, now: float) -> list[Train]:
         """Return what is to be sent now; the buffers are valid until the next call of any verb."""
         trains, self._outbox = self._outbox, []
-        return trains
+        return [train for train in trains if train.address == self.path or self._may_leave(train, now)]
 
     def next_timer(self) -> float:
         """Return when `handle_timer` or `datagrams_to_send` has something to do even if nothing comes."""
@@ -177,6 +182,10 @@ class Session:
     def _clean_up(self, *, keep: bool) -> None:
         """Let go of what is no longer needed after a failure; `keep` what a later try can go on from."""
 
+    def _may_leave(self, train: Train, now: float) -> bool:
+        """Tell whether to send to an address that is not the path; what is not sent counts as lost."""
+        return self._addresses.may_send(self._peer.user, train.address, train.length, now)
+
     def _send(self, kind: Kind, body: bytes = b"", to: Address | None = None) -> None:
         address = to or self.path or self._hello_source
         datagram = self._control.seal(kind, body)
@@ -215,6 +224,8 @@ class Session:
         if opened is None:
             return
         number, kind, body = opened
+        if address != self.path:
+            self._addresses.heard(address, now)
         handler = self._handlers.get(kind)
         if handler is None:
             return  # of a later version, and it is for that version to live without an answer
@@ -238,10 +249,10 @@ class Session:
         if self.path is None:
             self._hello_source = address
             self.peer_hello = hello
-        echoed = hmac.compare_digest(hello.echo, self._token)
+        echoed = hmac.compare_digest(hello.echo, self._hello_token(address))
         starts = echoed and self.path is None
         if starts:
-            self.path = address
+            self._take_path(address, now)
             self._hello_at = NEVER
             self._progressed(now)
         if not echoed or not hello.settled:
@@ -255,8 +266,9 @@ class Session:
         settings = self._settings
         settled = self.path is not None
         hello = Hello(
-            packets.VERSION, settings.cipher, settled, settings.receive_buffer, WINDOW, self._token, echo, self._resumes
-        )
+            packets.VERSION, settings.cipher, settled, settings.receive_buffer, WINDOW, self._hello_token(to), echo,
+            self._resumes,
+        )  # fmt: skip
         self._send(Kind.HELLO, packets.encode_hello(hello), to)
 
     def _challenge(self, address: Address, now: float) -> None:
@@ -265,7 +277,7 @@ class Session:
         if candidate is not None and candidate[0] == address and now - candidate[2] < CHALLENGE_EVERY:
             return
         same = candidate is not None and candidate[0] == address
-        token = candidate[1] if candidate is not None and same else self._new_token()
+        token = candidate[1] if candidate is not None and same else self._challenge_token()
         self._candidate = address, token, now
         self._send(Kind.CHALLENGE, token, address)
 
@@ -276,7 +288,8 @@ class Session:
         if self._candidate is None or self._candidate[0] != address:
             return
         if hmac.compare_digest(packets.decode_token(body), self._candidate[1]):
-            self.path, self._candidate = address, None
+            self._candidate = None
+            self._take_path(address, now)
             self._path_moved(now)
 
     def _on_probe(self, body: bytes, address: Address, now: float) -> None:
@@ -306,7 +319,18 @@ class Session:
             reason = f"no progress for {seconds}"
         self._fail(reason, now, tell=f"no progress for {seconds}", keep=True)
 
-    def _new_token(self) -> bytes:
-        """Return eight bytes that nobody else can know, the peer neither."""
-        self._tokens += 1
-        return hmac.digest(self._settings.seed, self._tokens.to_bytes(8), hashlib.sha256)[:8]
+    def _take_path(self, address: Address, now: float) -> None:
+        self.path = address
+        self._addresses.proved(self._peer.user, address, now)
+
+    def _hello_token(self, address: Address) -> bytes:
+        """Return what nobody knows who does not receive at `address`, the peer neither."""
+        return self._secret(b"hello", repr(address).encode())
+
+    def _challenge_token(self) -> bytes:
+        """Return what nobody can know yet."""
+        self._challenges += 1
+        return self._secret(b"challenge", self._challenges.to_bytes(8))
+
+    def _secret(self, purpose: bytes, of: bytes) -> bytes:
+        return hmac.digest(self._settings.seed, purpose + of, hashlib.sha256)[:8]

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from tessenger.transfer.assembly import Assembly, BlockBuffers
 from tessenger.transfer.blocks import BLOCK, CUTS, SEALED, payload_length
 from tessenger.transfer.packets import CONTROL, CONTROL_HEADER, Kind
+from tessenger.transfer.ports import Train
 from tessenger.transfer.session import Outcome
-from tests.support.udp_path import RECEIVER, SENDER, MemorySink, MemorySource, Pair, UdpPath, Weather, pair
+from tessenger.transfer.unproved import ANSWERS, MOST
+from tests.support.udp_path import RECEIVER, SENDER, MemorySink, MemorySource, Pair, UdpPath, Weather, datagrams, pair
 
 ELSEWHERE = ("198.51.100.7", 777)
 
@@ -410,6 +412,48 @@ def test_address_changes(moves_receiver: bool) -> None:
     assert _arrives(ends) < 10
     follower = ends.sender if moves_receiver else ends.receiver
     assert follower.path == ELSEWHERE
+
+
+def test_address_of_a_third_party_gets_next_to_nothing() -> None:
+    """Where nobody answers, both ends together send ten short datagrams in all their time, the last words included."""
+    ends = pair(_bytes(BLOCK), UdpPath())
+    ends.path.addresses = {True: ELSEWHERE, False: ELSEWHERE}
+    _fails(ends, "no answer from bbb", "no answer from aaa")
+    while not (ends.sender.over and ends.receiver.over):
+        ends.path.step()
+    assert ends.path.counts == {True: MOST, False: MOST}
+    assert max(ends.path.bytes.values()) <= MOST * 80
+
+
+def test_echo_from_elsewhere_is_no_proof() -> None:
+    """A peer that has what went to its own address, and forges another one as its source, has nothing much sent there."""
+    ends = pair(_bytes(2_000_000), UdpPath())
+    victim, liar, now = ends.sender, ends.receiver, ends.path.now
+    for own, source in ((victim, SENDER), (liar, ELSEWHERE)):
+        own.handle_timer(now)
+        for train in own.datagrams_to_send(now):
+            for datagram in datagrams(train):
+                (liar if own is victim else victim).receive_datagram(datagram, source, now)
+    assert victim.peer_hello is not None
+    assert victim.path is None
+    sent: list[Train] = []
+    while not victim.over:
+        sent += victim.datagrams_to_send(now)
+        now = max(now, victim.next_timer())
+        victim.handle_timer(now)
+    there = [train for train in sent if train.address == ELSEWHERE]
+    assert 0 < len(there) <= MOST + 2 * ANSWERS
+    assert sum(train.length for train in there) < 1_000
+
+
+def test_handshake_on_a_bad_path() -> None:
+    """The few datagrams that an address gets unasked are enough for both to meet where 30 % are lost, late or not."""
+    for seed in range(150):
+        ends = pair(_bytes(10), UdpPath(Weather(delay=0.05, loss=0.3), seed=seed))
+        ends.path.frozen = {False}  # the sender hears only later that its offer was accepted
+        ends.path.run(lambda ends=ends: ends.path.now >= 100.0 + 0.5)  # type: ignore[misc]
+        ends.path.frozen = set()
+        _arrives(ends)
 
 
 def test_address_is_not_taken_without_proof() -> None:
