@@ -25,14 +25,15 @@ from tessenger.client.receiver_messages import (
 )
 from tessenger.client.receiver_options import ReceiverOptions
 from tessenger.client.reported_transfer import Transfer
-from tessenger.client.source_file import SourceFile, printable
+from tessenger.client.source_file import AnySource, SourceFile, SourceFolder, printable
 from tessenger.client.udp_socket import UdpSocket
 from tessenger.errors import TransferError
+from tessenger.transfer.arrival import Arrival
 from tessenger.transfer.assembly import BlockBuffers
 from tessenger.transfer.blocks import block_count
 from tessenger.transfer.file_names import file_id
 from tessenger.transfer.keys import Binding, Cipher, TransferKeys, derive, public_text
-from tessenger.transfer.paths import ArrivingFile, remove_old_parts
+from tessenger.transfer.paths import remove_old_parts
 from tessenger.transfer.ports import Address
 from tessenger.transfer.receiver import ReceiveSession
 from tessenger.transfer.sender import SendSession
@@ -48,7 +49,7 @@ _ID = re.compile("[0-9a-f]{16}")
 class Offer:
     """A file that was opened to be sent, until the offer is answered."""
 
-    def __init__(self, source: SourceFile, name: str) -> None:
+    def __init__(self, source: AnySource, name: str) -> None:
         self.source = source
         self.name = name
         self.private = X25519PrivateKey.generate()
@@ -116,7 +117,8 @@ class Transfers:
     def _open(self, command: OpenFile) -> None:
         if command.transfer in self._offers or int(command.transfer, 16) in self.running:
             raise TransferError("a transfer of this id exists already")
-        source = SourceFile(os.fsdecode(command.path))
+        path = os.fsdecode(command.path)
+        source = SourceFolder(path) if command.name.endswith("/") else SourceFile(path)
         name = command.name or source.name
         try:
             block_count(source.size)
@@ -207,7 +209,7 @@ class Transfers:
         private = X25519PrivateKey.generate()
         keys = derive(private, command.key, binding, sending=False)
         part = file_id(command.sender, command.name, command.size)
-        sink = ArrivingFile(self._options.download_dir, command.name, part, command.size)
+        sink = Arrival(self._options.download_dir, command.name, part, command.size)
         now = time.monotonic()
         peer = Peer(command.sender, address)
         session = ReceiveSession(binding, keys, peer, self._settings(), now, sink, self._buffers)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from tessenger.client.receiver_messages import Progress, Resumed
-from tessenger.client.source_file import SourceFile
+from tessenger.client.source_file import AnySource
 from tessenger.transfer.session import Session
 
 
 class Transfer:
     """A session with what the client is told about it."""
 
-    def __init__(self, transfer: str, session: Session, code: str, source: SourceFile | None, now: float) -> None:
+    def __init__(self, transfer: str, session: Session, code: str, source: AnySource | None, now: float) -> None:
         self.transfer = transfer
         self.session = session
         self.code = code

@@ -58,6 +58,29 @@ class SourceFile:
         os.close(self._fd)
 
 
+class SourceFolder:
+    """An empty folder that is sent, as a file without blocks whose name ends with a slash."""
+
+    size = 0
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.name = printable(Path(path).name) + "/"
+
+    def read_block(self, index: int, into: memoryview) -> None:
+        """There is no block."""
+        raise AssertionError(index)
+
+    def check_unchanged(self) -> None:
+        """It was empty when it was offered, and that is how it is sent."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+AnySource = SourceFile | SourceFolder
+
+
 def _why_not_read(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tessenger.transfer.blocks import SEALED, payload_length, segment_count
+from tessenger.transfer.blocks import BLOCK, SEALED, payload_length, segment_count
 from tessenger.transfer.packets import EPOCHS, MAX_RECORDS, Record
 
 _MENTIONS = 3
@@ -21,6 +21,8 @@ class BlockBuffers:
     """
 
     def __init__(self, most: int = MOST_BLOCKS) -> None:
+        self.plain = memoryview(bytearray(BLOCK))
+        """Where a block is opened; it is used up before the next one."""
         self._most = most
         self._free: list[bytearray] = []
         self._users: dict[Assembly, int] = {}

@@ -62,11 +62,10 @@ class ArrivingFile:
     def _open_part(self, part_id: str) -> None:
         """Take the first part that no other transfer has, an earlier one's or a new one."""
         for number in range(_PARTS):
-            ending = f".{part_id}{f'-{number}' if number else ''}.part"
-            self._part = shortened(self.name, MAX_NAME_BYTES - len(ending + ".bitmap")) + ending
+            self._part = part_name(self.name, part_id, number)
             try:
                 if not self._take_up():
-                    self._check_room(self._size)
+                    check_room(self._folder, self._size)
                     self._bitmap = bytearray(self._bitmap_bytes)
                     self._fd = self._create(self._part)
                     fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -91,7 +90,7 @@ class ArrivingFile:
             return False
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         there = os.fstat(self._fd)
-        self._check_room(self._size - min(self._size, there.st_blocks * 512))
+        check_room(self._folder, self._size - min(self._size, there.st_blocks * 512))
         self._bitmap = bytearray(self._bitmap_bytes)
         told = os.pread(self._map, self._bitmap_bytes, 0)
         self._bitmap[: len(told)] = told
@@ -119,12 +118,6 @@ class ArrivingFile:
             os.close(fd)
             raise FileExistsError
         return fd
-
-    def _check_room(self, needed: int) -> None:
-        disk = os.statvfs(self._folder)
-        free = disk.f_bavail * disk.f_frsize
-        if free < needed:
-            raise TransferError(f"not enough room on the disk: {needed:,} bytes needed, {free:,} free")
 
     def _create(self, name: str) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -239,6 +232,27 @@ class ArrivingFile:
             if fd >= 0:
                 os.close(fd)
         self._fd = self._map = -1
+
+
+def part_name(name: str, part_id: str, number: int = 0) -> str:
+    """Return what the part of a file is called; `number` tells those apart that are received at once."""
+    ending = f".{part_id}{f'-{number}' if number else ''}.part"
+    return shortened(name, MAX_NAME_BYTES - len(ending + ".bitmap")) + ending
+
+
+def check_room(folder: int | Path, needed: int) -> None:
+    """Raise `TransferError` unless the disk of a folder has `needed` bytes left."""
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    if free < needed:
+        raise TransferError(f"not enough room on the disk: {needed:,} bytes needed, {free:,} free")
+
+
+def make_folder(directory: str, name: str) -> str:
+    """Make the folder that a peer calls `name` below `directory`, unless it is there; return its path."""
+    folders = clean_path(name)
+    os.close(_open_folder(Path(directory).absolute(), folders))
+    return str(Path(directory).absolute().joinpath(*folders))
 
 
 def _open_folder(directory: Path, folders: list[str]) -> int:

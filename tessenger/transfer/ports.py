@@ -25,7 +25,7 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """The file that is received."""
+    """The file that is received. Nothing is opened or made for it before one of these verbs is called."""
 
     def write_block(self, index: int, data: memoryview) -> None:
         """Keep the bytes of block `index`."""

@@ -46,14 +46,15 @@ class ReceiveSession(Session):
         self._associated = SESSION.pack(binding.session)
         self._aead: Aead | None = None
         self._cipher = Cipher.AES_256_GCM
-        self._plain = memoryview(bytearray(BLOCK))
+        buffers = buffers or BlockBuffers()
+        self._plain = buffers.plain
         self._acks = AckSchedule(settings.receive_buffer, now)
         self._again_at = NEVER
-        self._assembly = Assembly(buffers or BlockBuffers())
+        self._assembly = Assembly(buffers)
         self._begin(0)
         self._have_at = NEVER
         self._digest_there = b""
-        self._take_up()
+        self._there = 0
         self._handlers |= {Kind.FIN: self._on_fin, Kind.PING: self._on_ping, Kind.RESUMED: self._on_resumed}
 
     def _take_up(self) -> None:
@@ -251,6 +252,11 @@ class ReceiveSession(Session):
     # ---- control, time ----
 
     def _on_hello(self, body: bytes, address: Address, now: float) -> None:
+        if self.peer_hello is None and self.outcome is None:
+            try:
+                self._take_up()  # with the first word that is certainly the sender's, and before it is answered
+            except TransferError as error:
+                self._fail(str(error), now, tell=str(error))
         super()._on_hello(body, address, now)
         if self._aead is None and self.peer_hello is not None and self.outcome is None:
             try:

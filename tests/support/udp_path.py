@@ -55,7 +55,7 @@ class MemorySink:
         self.blocks: dict[int, bytes] = {}
         self.writes: list[int] = []
         self.finished = self.discarded = self.kept = False
-        self.starts_over = 0
+        self.starts_over = self.looks = 0
 
     def write_block(self, index: int, data: memoryview) -> None:
         """Keep a block, which must have the right length; what is to be spoilt is kept wrong."""
@@ -73,6 +73,7 @@ class MemorySink:
 
     def blocks_there(self) -> tuple[int, int]:
         """Return which blocks an earlier try has left."""
+        self.looks += 1
         prefix = 0
         while prefix in self.blocks:
             prefix += 1

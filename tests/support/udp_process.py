@@ -100,14 +100,15 @@ def check_log(log: Path) -> None:
 
 
 async def offer(
-    sender: Client, receiver: Client, path: Path, *, via: tuple[int, int] | None = None, **changed: Any
-) -> str:
-    """Have `path` offered and accepted; return the transfer's id.
+    sender: Client, receiver: Client, path: Path, *, via: tuple[int, int] | None = None, called: str = "",
+    **changed: Any,
+) -> str:  # fmt: skip
+    """Have `path` offered, as `called`, and accepted; return the transfer's id.
 
     `via` are the ports at which a path in between takes what the sender and what the receiver sends.
     """
     transfer = secrets.token_hex(8)
-    sender.process.send(OpenFile(transfer, bytes(path)))
+    sender.process.send(OpenFile(transfer, bytes(path), called))
     opened = await sender.hears(transfer, Opened)
     fields = {"name": opened.name, "size": opened.size, **changed}
     to_receiver, to_sender = via or (receiver.process.port, sender.process.port)

@@ -36,6 +36,7 @@ PURE = ("wire", "chat", "transfer")
 """Packages whose inputs are arguments and whose outputs are results: time comes in, I/O goes out through a port."""
 
 IMPURE_MODULES = {
+    "transfer.arrival": {"os", "pathlib"},  # whether they can land there
     "transfer.paths": {"os", "pathlib", "tempfile", "errno", "ctypes", "sys", "fcntl"},  # where files land
     "wire.times": {"time"},  # `time.localtime`, to show a moment that came as an argument
 }

@@ -334,9 +334,9 @@ def test_replayed_datagrams() -> None:
     ends.path.keep_sent = True
     ends.path.run(lambda: ends.sender.done > 500_000)
     recorded = {side: [each for each in sent if each[17] & CONTROL] for side, sent in ends.path.sent.items()}
-    for to_receiver, datagrams in recorded.items():
+    for to_receiver, controls in recorded.items():
         end = ends.receiver if to_receiver else ends.sender
-        for datagram in datagrams[:-50]:
+        for datagram in controls[:-50]:
             end.receive_datagram(datagram, ELSEWHERE, ends.path.now)
     trains = [*ends.sender.datagrams_to_send(ends.path.now), *ends.receiver.datagrams_to_send(ends.path.now)]
     assert all(train.address in (SENDER, RECEIVER) for train in trains)
@@ -391,6 +391,20 @@ def test_peer_that_lies(bodies: list[tuple[int, bytes]], to_receiver: bool) -> N
     assert victim.outcome == Outcome("landed" if to_receiver else "", "") or victim.outcome.reason
 
 
+def test_nothing_is_opened_for_an_offer_alone() -> None:
+    """What an earlier try has left is looked at with the sender's first sealed word, and not before."""
+    sink = MemorySink(3 * BLOCK)
+    sink.blocks = {0: bytes(BLOCK)}
+    ends = pair(bytes(3 * BLOCK), UdpPath(), sink=sink)
+    ends.path.frozen = {False}
+    ends.path.run(lambda: ends.path.now > 105.0)
+    assert sink.looks == 0
+    ends.path.frozen = set()
+    _arrives(ends)
+    assert sink.looks == 1
+    assert sink.writes == [1, 2]
+
+
 def test_data_before_the_handshake_is_not_kept() -> None:
     """Before a sealed HELLO has come, datagrams of data are dropped and nothing is allocated for them."""
     ends = pair(_bytes(BLOCK), UdpPath())
@@ -426,7 +440,7 @@ def test_address_of_a_third_party_gets_next_to_nothing() -> None:
 
 
 def test_echo_from_elsewhere_is_no_proof() -> None:
-    """A peer that has what went to its own address, and forges another one as its source, has nothing much sent there."""
+    """A peer that has what went to its own address, and forges another one as source, has nothing much sent there."""
     ends = pair(_bytes(2_000_000), UdpPath())
     victim, liar, now = ends.sender, ends.receiver, ends.path.now
     for own, source in ((victim, SENDER), (liar, ELSEWHERE)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from tessenger.transfer.ports import Address
@@ -50,13 +52,13 @@ def test_one_is_forgotten_every_two_minutes() -> None:
     assert len(_insisting(addresses, 20)) == MOST
     later = _insisting(addresses, 600, after=20.0)
     assert len(later) == 5
-    assert min(after - before for before, after in zip(later, later[1:], strict=False)) >= FORGET_SECONDS - 0.01
+    assert min(after - before for before, after in pairwise(later)) >= FORGET_SECONDS - 0.01
     quiet = 620.0 + MOST * FORGET_SECONDS
     assert len(_insisting(addresses, 20, after=quiet)) == MOST
 
 
 def test_what_comes_from_there_is_answered() -> None:
-    """Each authentic datagram may be answered three times, at once; that proves nothing, since sources can be forged."""
+    """Each authentic datagram may be answered three times, at once; it proves nothing, since sources can be forged."""
     addresses = UnprovedAddresses()
     _insisting(addresses, 20)
     addresses.heard(THERE, START + 20)
