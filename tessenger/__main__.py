@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sys
 
+from tessenger import early_signals
+
 USAGE = "usage: python -m tessenger server|client [OPTIONS]; --help after either word tells more"
 
 
 def main(argv: list[str]) -> int:
     """Run the program that the first argument names and return its exit status."""
     match argv:
+        case ["server", *rest] if rest[:1] in (["users"], ["redact"]):
+            early_signals.let_through()
+            return _server(rest)
         case ["server", *rest]:
-            from tessenger.server import cli as server  # noqa: PLC0415  either program loads only its own half
-
-            return server.main(rest)
+            try:
+                early_signals.catch()
+                return _server(rest)
+            except KeyboardInterrupt:
+                return 0  # told to stop, and stopped
         case ["client", *rest]:
             from tessenger.client import cli as client  # noqa: PLC0415  likewise
 
@@ -24,6 +31,12 @@ def main(argv: list[str]) -> int:
         case _:
             print(USAGE, file=sys.stderr)
             return 2
+
+
+def _server(arguments: list[str]) -> int:
+    from tessenger.server import cli as server  # noqa: PLC0415  either program loads only its own half
+
+    return server.main(arguments)
 
 
 if __name__ == "__main__":

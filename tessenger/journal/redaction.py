@@ -20,7 +20,7 @@ def blank(path: Path, seq: int, fields: int) -> bool:
     It becomes `[redacted]`, filled up with blanks; a text that is shorter than that becomes as many asterisks.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False
     try:

@@ -57,7 +57,7 @@ class Tail:
         Raises `JournalError` where that is not possible, or another process has it open.
         """
         try:
-            self._fd = os.open(self._path, os.O_RDWR | (os.O_CREAT if self._wanted else 0), 0o600)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if self._wanted else 0), 0o600)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             data = os.pread(self._fd, SIZE, 0)
         except FileNotFoundError:

@@ -66,7 +66,7 @@ class _File:
     """An open log. `size`: its whole lines; bytes behind it, `torn`, are of a write that failed."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         self.torn = False
         self.size = os.fstat(self._fd).st_size
         self.grown = self.size

@@ -56,6 +56,9 @@ MAX_TOLD = 1_024
 _log = logging.getLogger("tessenger")
 
 
+_NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+
+
 class WorkerLine:
     """The acceptor's connection to the worker of one slot."""
 
@@ -162,6 +165,7 @@ class Acceptor:
         self._open = False
         self._settled_at = 0.0
         self._stopping = False
+        self._saying = roles.Seldom()
 
     def run(self) -> None:
         """Accept until the supervisor says stop, or is gone."""
@@ -226,11 +230,18 @@ class Acceptor:
                 return
             except OSError as problem:  # aborted by its client, or no descriptors left
                 if problem.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}:
+                    self._lacks(problem)
                     time.sleep(AGAIN_SECONDS)  # it stays in the backlog: try again when some were given back
                 return
             with connection:
                 faults.reach("acceptor.accepted")
                 self._place(connection, seen(str(address[0])))
+
+    def _lacks(self, problem: OSError) -> None:
+        """Say that no connection can be accepted for the moment, and what would help."""
+        if self._saying.is_due():
+            what = roles.MORE_FILES if problem.errno in _NO_DESCRIPTORS else "give it more memory"
+            self._pipe.send(control.Notice(f"new connections have to wait ({problem.strerror}): {what}"))
 
     def _place(self, connection: socket.socket, address: str) -> None:
         """Hand a connection to the worker with the fewest that can take it, if possible one that does not hang.

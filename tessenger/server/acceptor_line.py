@@ -22,11 +22,18 @@ MAX_WAITING_BYTES = 4_194_304
 class AcceptorLine:
     """The line to whichever process is the acceptor at the moment."""
 
-    def __init__(self, served: Callable[[], Iterable[str]], take: Callable[[socket.socket, bytes], None]) -> None:
-        """`served` tells the addresses of all connections; `take` gets each new socket, and the word with it."""
+    def __init__(
+        self, served: Callable[[], Iterable[str]], take: Callable[[socket.socket, bytes], None],
+        full: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`served` tells the addresses of all connections; `take` gets each new socket, and the word with it.
+
+        `full` hears of a socket that could not be taken, for this process has no descriptors left.
+        """
         self._loop = asyncio.get_running_loop()
         self._served = served
         self._take = take
+        self._full = full
         self._line: socket.socket | None = None
         self._waiting = bytearray()
         self._meeting: asyncio.Task[None] | None = None
@@ -109,7 +116,9 @@ class AcceptorLine:
             for descriptor in descriptors:
                 # With type and protocol given, Python does not ask the system for them.
                 self._take(socket.socket(type=socket.SOCK_STREAM, proto=0, fileno=descriptor), word)
-            if not word:
+            if not word or not descriptors:
+                if word:  # the connection is lost; the acceptor counts anew on a line of its own
+                    self._full()
                 self._leave()
                 return
             taken += 1

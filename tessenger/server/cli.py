@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tessenger import __version__, standard_streams
+from tessenger import __version__, early_signals, standard_streams
 from tessenger.command_line import Parser
 from tessenger.config import load
 
@@ -31,7 +31,7 @@ tessenger-server [server_ip] [tcp_port] [max_attempts] [OPTION...]
 _EPILOG: Final = """\
 signals:
   TERM, INT   tell the clients, finish what was begun, stop
-  HUP         read credentials and limits again, reopen the logs
+  HUP         read credentials and limits again, reopen the logs; names what needs a restart
 
 exit status:
   0    stopped as it was told to
@@ -40,7 +40,7 @@ exit status:
   3    cannot start here: port or data directory taken, journal unreadable, ...
   4    the credentials file is missing or has a line that makes no sense
   69   (of bin/tessenger-server) no Python 3.11, or the packages cannot be installed
-  130  interrupted before it had started"""
+  130  of the commands: interrupted"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +57,11 @@ def _main(arguments: Sequence[str]) -> int:
         from tessenger.server import redact  # noqa: PLC0415  likewise
 
         return redact.main(arguments[1:])
-    return _serve(_parser().parse_args(arguments))
+    early_signals.catch()  # where no launcher has done so already
+    try:
+        return _serve(_parser().parse_args(arguments))
+    except KeyboardInterrupt:
+        return 0  # told to stop, and stopped
 
 
 def _serve(options: argparse.Namespace) -> int:

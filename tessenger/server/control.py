@@ -19,6 +19,12 @@ class Failed(Struct, frozen=True):
     exit_status: int
 
 
+class Notice(Struct, frozen=True):
+    """Something that the administrator should know of, and can mend."""
+
+    text: str
+
+
 class ReleasedWorker(Struct, frozen=True):
     """From the logger: the sessions of this dead worker are detached."""
 
@@ -53,4 +59,4 @@ class Stop(Struct, frozen=True):
 
 
 ToRole = DeadWorker | NewManager | Reload | Stop
-FromRole = Ready | Failed | ReleasedWorker
+FromRole = Ready | Failed | Notice | ReleasedWorker

@@ -21,7 +21,7 @@ from typing import Self
 from tessenger.config import Config, is_loopback
 from tessenger.errors import CannotStart, ConfigError
 from tessenger.journal.store import SqliteJournal
-from tessenger.server import listening, tls
+from tessenger.server import listening, permissions, tls
 from tessenger.server.roles import RoleContext, steady_offset, unix_ms
 from tessenger.state.credentials import Credentials
 from tessenger.undecodable import UNDECODABLE
@@ -43,15 +43,20 @@ class Premises:
         self.run_dir = self._data_dir / "run"
         self.lock = -1
         self.epoch = 0
+        self.warnings: list[str] = []
+        """What the administrator should know of, though it is no reason not to start."""
         self.listening: list[socket.socket]
         self.credentials: Credentials
 
     def __enter__(self) -> Self:
         """Check and take everything. Raises `CannotStart`, `ConfigError` or `CredentialsError`."""
         os.umask(0o077)
-        self.credentials = Credentials.load(Path(self._config.server.credentials))
+        credentials = Path(self._config.server.credentials)
+        self.credentials = Credentials.load(credentials)
         self._refuse_demonstration_users_beyond_loopback()
         self._make_data_dir()
+        self.warnings = [*permissions.check(credentials), *permissions.check(self._data_dir)]
+        permissions.refuse_links(self._data_dir)
         self._take_lock()
         try:
             self._prepare()
@@ -102,7 +107,7 @@ class Premises:
         """Make sure that no other server uses this data directory, not even the remains of one that was killed."""
         path = self._data_dir / "lock"
         try:
-            self.lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            self.lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         except OSError as problem:
             raise CannotStart(f"cannot write in the data directory {self._data_dir}: {problem.strerror}") from problem
         deadline = time.monotonic() + LOCK_SECONDS

@@ -34,6 +34,11 @@ ADMIN_SOCKET = "admin.sock"
 """Where it listens for administrators, there too."""
 
 ERROR_LOG = "error.log"
+
+MORE_FILES = "allow it more open files (ulimit -n, LimitNOFILE)"
+"""What helps where a process has no descriptors left."""
+
+SELDOM_SECONDS = 60.0
 """Where unexpected failures are kept, in the data directory, for whoever reports them."""
 
 _log = logging.getLogger("tessenger")
@@ -85,6 +90,21 @@ def unix_ms() -> int:
 def steady_offset() -> int:
     """Return what makes the steady clock of a server that starts now show the time of day."""
     return unix_ms() - time.monotonic_ns() // 1_000_000
+
+
+class Seldom:
+    """Says whether something is to be said (again): once a minute at most."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def is_due(self) -> bool:
+        """Tell whether it is to be said now, and take it as said."""
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._due = now + SELDOM_SECONDS
+        return True
 
 
 def clear(path: str) -> None:

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import DupFd
@@ -23,6 +23,7 @@ from typing import Any, TextIO
 from msgspec import structs
 from setproctitle import setproctitle
 
+from tessenger import early_signals
 from tessenger.chat.ports import Worker
 from tessenger.config import Config
 from tessenger.errors import CannotStart, TessengerError
@@ -102,8 +103,11 @@ class Supervisor:
         with wake, self._wake:
             self._wake.setblocking(False)
             signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            for number in early_signals.SIGNALS:
                 signal.signal(number, lambda number, _: self._signals.append(number))
+            self._signals += early_signals.hangups
+            for warning in self._premises.warnings:
+                _say(warning)
             for child in self._children:
                 self._start(child)
             deadline = time.monotonic() + START_SECONDS
@@ -163,6 +167,8 @@ class Supervisor:
             case control.Failed(reason, status):
                 self._problem = CannotStart(reason)
                 self._problem.exit_status = status
+            case control.Notice(text):
+                _say(f"{child.name}: {text}")
             case control.ReleasedWorker(released):
                 if released in self._unreleased:
                     self._unreleased.remove(released)
@@ -178,7 +184,12 @@ class Supervisor:
             name=child.name,
             daemon=True,
         )
-        process.start()
+        # Its mask is inherited: what a signal to all processes means is the supervisor's to say.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, early_signals.SIGNALS)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         theirs.close()
         child.process, child.pipe, child.ready = process, ours, False
 
@@ -258,11 +269,12 @@ class Supervisor:
         change = credentials.changed_from(self._credentials)
         self._credentials = credentials
         # Where it listens and what it keeps stays as it is until a restart; limits and the like change now.
+        waiting = list(waiting_for_restart(self._config, config))
         self._config = _reloaded(self._config, config)
         message = control.Reload(self._config, sorted(change.removed), sorted(change.password_changed))
         for child in self._children:
             child.tell(message)
-        _say("reloaded")
+        _say(f"reloaded; a restart is needed for {', '.join(waiting)}" if waiting else "reloaded")
 
     # ---- the end ----
 
@@ -297,6 +309,15 @@ def _reloaded(old: Config, new: Config) -> Config:
     return structs.replace(old, auth=new.auth, limits=new.limits, messages=new.messages, console=new.console)
 
 
+def waiting_for_restart(old: Config, new: Config) -> Iterator[str]:
+    """Yield the keys of the server that have changed, and hold from the next start on."""
+    for section in ("server", "journal", "sessions"):
+        before, after = getattr(old, section), getattr(new, section)
+        for key in before.__struct_fields__:
+            if getattr(before, key) != getattr(after, key):
+                yield f"{section}.{key}"
+
+
 def _ending(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         return f"was killed by {signal.Signals(-exitcode).name}"
@@ -313,7 +334,6 @@ def _print(text: str, stream: TextIO) -> None:
 
 def run(config: Config, reload: Callable[[], Config]) -> int:
     """Run the server until it is told to stop. Returns the exit status; raises `TessengerError` where it cannot."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the supervisor has handlers of its own
     with Premises(config) as premises:
         roles.keep_errors(config)
         return Supervisor(config, reload, premises).run()

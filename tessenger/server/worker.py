@@ -9,7 +9,7 @@ import logging
 import secrets
 import socket
 import ssl
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -78,8 +78,11 @@ class ClientDoor:
         self.intake = Intake(self.loop, hub, log, lambda: self.limits.messages_per_second > 0)
         self._tls = tls_context
         self._tasks: set[asyncio.Task[None]] = set()
-        self._acceptor = AcceptorLine(self._served, self._take)
+        self._acceptor = AcceptorLine(self._served, self._take, self._lost)
         self._nobody_left: asyncio.Event | None = None
+        self.tell: Callable[[control.Notice], None] | None = None
+        """Takes what the administrator should know of."""
+        self._saying = roles.Seldom()
         log.drained = self._drained
 
     def open(self, slot: int) -> None:
@@ -109,6 +112,11 @@ class ClientDoor:
             self._nobody_left = asyncio.Event()
             with contextlib.suppress(TimeoutError):  # whoever does not read their last lines is cut off
                 await asyncio.wait_for(self._nobody_left.wait(), CLOSE_SECONDS)
+
+    def _lost(self) -> None:
+        """A connection could not be taken, for there are no descriptors left."""
+        if self.tell is not None and self._saying.is_due():
+            self.tell(control.Notice(f"new connections are lost (too many open files): {roles.MORE_FILES}"))
 
     def _drained(self) -> None:
         for connection in list(self.throttled):
@@ -183,6 +191,7 @@ class WorkerProcess:
         delivery.wake = lambda: door.loop.call_later(ACKNOWLEDGE_SECONDS, delivery.tick)
         self._log.is_urgent = lambda: delivery.is_hurried
         pipe_end = roles.ControlPipe(pipe, self._heard, self._orphan)
+        door.tell = pipe_end.tell
         if await self._unless_stopped(self._log.connect()):
             door.open(self._worker.slot)
             gc.collect()

@@ -36,6 +36,14 @@ _HASH: Final = re.compile(
 """An encoded hash with memory (KiB), passes, lanes, salt and output, each within what can be computed (RFC 9106)."""
 
 
+_FOREIGN: Final = re.compile(r"\$[0-9A-Za-z][0-9A-Za-z-]*\$|\{[0-9A-Za-z-]+\}.|(pbkdf2|bcrypt|scrypt)[_:][0-9a-z:_]*\$")
+"""How hashes of other programs begin: crypt's (`$2b$`), LDAP's (`{SSHA}`), web frameworks' (`pbkdf2_sha256$`)."""
+
+MAX_MEMORY_KIB: Final = 1_048_576
+MAX_WORK_KIB: Final = 4_194_304
+"""KiB of memory, and of memory in all passes together, that the check of one password may take: some seconds."""
+
+
 class Change(NamedTuple):
     """What became of the users between two readings; names by their keys."""
 
@@ -193,19 +201,26 @@ def _check(path: Path, line: _Line) -> None:
         names.checked(line.user, "user")
     except InvalidName as error:
         raise CredentialsError(f"{path}, line {line.number}: {error}") from None
-    if line.secret.startswith(_HASH_PREFIX) and not _is_hash(line.secret):
-        raise CredentialsError(f"{path}, line {line.number}: the password of {line.user} is no valid argon2id hash")
+    problem = _problem_of(line.secret)
+    if problem:
+        raise CredentialsError(f"{path}, line {line.number}: the password of {line.user} {problem}")
 
 
-def _is_hash(secret: str) -> bool:
-    """Tell whether passwords can be checked against this encoded hash."""
+def _problem_of(secret: str) -> str:
+    """Say why passwords cannot be checked against what a line has, "" where they can."""
+    if not secret.startswith(_HASH_PREFIX):
+        if _FOREIGN.match(secret) is None:
+            return ""
+        return "looks like a hash of another program: set it anew with `tessenger-server users passwd`"
     found = _HASH.fullmatch(secret)
-    if not found:
-        return False
+    if found is None:
+        return "is no valid argon2id hash"
     memory, passes, lanes = map(int, found.groups())
-    return (
-        passes >= 1 and lanes >= 1 and memory >= 8 * lanes and all(len(part) % 4 != 1 for part in secret.split("$")[4:])
-    )
+    if passes < 1 or lanes < 1 or memory < 8 * lanes or any(len(part) % 4 == 1 for part in secret.split("$")[4:]):
+        return "is no valid argon2id hash"
+    if memory > MAX_MEMORY_KIB or memory * passes > MAX_WORK_KIB:
+        return f"costs too much to check: at most m={MAX_MEMORY_KIB} (KiB), and m times t at most {MAX_WORK_KIB}"
+    return ""
 
 
 def _find(path: Path, lines: list[str], user: str) -> _Line | None:

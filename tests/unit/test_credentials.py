@@ -60,6 +60,18 @@ class TestReading:
             (f"{'a' * 33} SECRET\n", "line 1: The user name is too long"),
             ("aaa $argon2id$SECRET\n", "line 1: the password of aaa is no valid argon2id hash"),
             ("aaa $argon2id$v=19$m=7,t=1,p=1$SECRETSALTAA$SECRETHASHAAAAAAAAAA\n", "no valid argon2id hash"),
+            (
+                "aaa $2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgB\n",
+                "line 1: the password of aaa looks like a hash of another program",
+            ),
+            ("x 1\naaa $6$salt$abc\n", "line 2: the password of aaa looks like a hash"),
+            ("aaa {SSHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n", "hash of another program"),
+            ("aaa pbkdf2_sha256$260000$salt$abc=\n", "hash of another program"),
+            (
+                f"aaa $argon2id$v=19$m=9999999,t=2,p=1$SECRETSALTAA${'A' * 43}\n",
+                "line 1: the password of aaa costs too much",
+            ),
+            (f"aaa $argon2id$v=19$m=1048576,t=5,p=1$SECRETSALTAA${'A' * 43}\n", "costs too much to check"),
             ("aaa $argon2i$v=19$m=8,t=1,p=1$SECRETSALTAA$SECRETHASHAAAAAAAAAA\n", "no valid argon2id hash"),
         ],
     )

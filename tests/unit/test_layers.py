@@ -21,7 +21,7 @@ LAYERS = (
     {"state", "journal"},  # implementations of the chat's ports
     {"chat"},  # every rule of the chat
     {"wire", "transfer"},  # the two protocols
-    {"config", "config_values", "command_line", "error_log", "standard_streams"},
+    {"config", "config_values", "command_line", "error_log", "early_signals", "standard_streams"},
     {"errors", "undecodable", ""},  # "" is the package itself: its version
 )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -38,7 +40,7 @@ async def connected(served: list[str], taken: list[bytes]) -> tuple[AcceptorLine
         accepted.close()
         taken.append(word)
 
-    worker = AcceptorLine(lambda: served, take)
+    worker = AcceptorLine(lambda: served, take, lambda: taken.append(b"full"))
     worker.open(SLOT)
     line = WorkerLine(SLOT)
     assert line.connect()
@@ -85,3 +87,41 @@ async def _get_stuck() -> None:
     accepted.close()
     worker.close()
     line.lost()
+
+
+def test_a_socket_for_which_there_is_no_descriptor() -> None:
+    """The worker hears of it, and the acceptor, who took it for served, counts anew on the next line."""
+    asyncio.run(_run_out())
+
+
+async def _run_out() -> None:
+    taken: list[bytes] = []
+    worker, line = await connected(["192.0.2.1"], taken)
+    await until(line, 0, lambda: line.told)
+    here, there = socket.socketpair()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with here, there:
+        assert line.hand_over(here, SERVE, 0)
+        line.count("192.0.2.2", 1)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_lowest_free(), limits[1]))
+        try:
+            async with asyncio.timeout(20):
+                while line.listen(0):
+                    assert taken in ([], [b"full"])
+                    await asyncio.sleep(0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    line.lost()
+    assert taken == [b"full"]
+    assert line.connect()
+    await until(line, 0, lambda: line.told)
+    assert dict(line.addresses) == {"192.0.2.1": 1}
+    worker.close()
+    line.lost()
+
+
+def _lowest_free() -> int:
+    """Return the number that the next descriptor gets: with that as the limit, there is none."""
+    free = os.dup(0)
+    os.close(free)
+    return free
