@@ -56,6 +56,8 @@ class LimitsSection(Struct, frozen=True, forbid_unknown_fields=True):
     messages_per_second: _Count = 50
     burst: Annotated[int, Meta(ge=1)] = 200
     logins_per_second: _Count = 20
+    waiting_sign_ins: Annotated[int, Meta(ge=1)] = 2_000
+    waiting_sign_ins_per_address: Annotated[int, Meta(ge=1)] = 500
     connections: _Count = 12_000
     connections_per_address: _Count = 1_000
     group_members: _Count = 1_000

@@ -247,8 +247,10 @@ ClaimResult = int | ClaimRefused | Unavailable
 class Office(Protocol):
     """Everything that a worker must wait for: claims, passwords, the journal. Each calls `then` later, on its loop."""
 
-    def sign_in(self, user: str, password: str, address: str, then: Callable[[SignInResult], None]) -> None:
-        """Check a password, counted."""
+    def sign_in(
+        self, user: str, password: str, address: str, then: Callable[[SignInResult], None], is_gone: Callable[[], bool]
+    ) -> None:
+        """Check a password, counted, in its turn; who `is_gone` by then has none, and `then` is not called."""
         ...
 
     def attach(self, then: Callable[[ClaimResult], None]) -> None:

@@ -58,7 +58,7 @@ def login(hub: Hub, link: Link, request: Login) -> Refusal | None:
         _deny(hub, link, request.id, "invalid_password")
         return None
     link.busy = True
-    hub.office.sign_in(request.user, request.password, link.ip, checked)
+    hub.office.sign_in(request.user, request.password, link.ip, checked, lambda: link.ended)
     return None
 
 

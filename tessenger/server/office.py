@@ -31,7 +31,7 @@ from tessenger.chat.ports import (
 from tessenger.errors import StateUnavailable
 from tessenger.server import faults, manager
 from tessenger.server.reading import ReadingThread
-from tessenger.server.sign_ins import SignIns
+from tessenger.server.sign_ins import SignIns, WaitingLimits
 from tessenger.state.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -144,12 +144,13 @@ class Office:
     """An implementation of `chat.ports.Office`: `then` is called on the worker's loop."""
 
     def __init__(
-        self, worker: Worker, epoch: int, credentials: Credentials, journal: Path, block_seconds: float
-    ) -> None:
+        self, worker: Worker, epoch: int, credentials: Credentials, journal: Path, block_seconds: float,
+        waiting: WaitingLimits,
+    ) -> None:  # fmt: skip
         """`epoch` is the manager's."""
         self._worker = worker
         self._state = SharedStateLink(worker, epoch)
-        self.sign_ins = SignIns(worker, self._state, credentials, block_seconds)
+        self.sign_ins = SignIns(worker, self._state, credentials, block_seconds, waiting)
         self._loop = asyncio.get_running_loop()
         self._claiming = ThreadPoolExecutor(1, "claims")
         self._reading = ReadingThread(journal, "journal")
@@ -161,9 +162,11 @@ class Office:
 
     # ---- the port ----
 
-    def sign_in(self, user: str, password: str, address: str, then: Callable[[SignInResult], None]) -> None:
+    def sign_in(
+        self, user: str, password: str, address: str, then: Callable[[SignInResult], None], is_gone: Callable[[], bool]
+    ) -> None:
         """See `chat.ports.Office`."""
-        self.sign_ins.sign_in(user, password, address, then)
+        self.sign_ins.sign_in(user, password, address, then, is_gone)
 
     def attach(self, then: Callable[[ClaimResult], None]) -> None:
         """See `chat.ports.Office`."""

@@ -3,7 +3,8 @@
 Runs in workers. An attempt is claimed from the manager before its password is looked at, and its outcome is counted
 there before anybody hears it: two calls. What comes while these are under way waits and shares the next two, so a crowd
 costs hardly more of them than one person. A password that is hashed is checked on threads of their own, for that takes
-tens of milliseconds, and its outcome is counted with a later round.
+tens of milliseconds, and its outcome is counted with a later round. Who waits is chosen from fairly between addresses
+(`fair_queue.py`), before anything is claimed, and whoever hangs up while they wait costs nothing more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Protocol, TypeVar
 
 from msgspec import Struct
 
+from tessenger.chat import addresses
 from tessenger.chat.ports import (
     AttemptFailed,
     IsBlocked,
@@ -28,13 +30,11 @@ from tessenger.chat.ports import (
     Worker,
     WrongPassword,
 )
+from tessenger.server.fair_queue import FairQueue
 from tessenger.state.credentials import Credentials
 
-HASHING_THREADS = 2
-"""Passwords that are checked at once: each hash takes 19 MiB and tens of milliseconds of a core."""
-
-MAX_SIGNING_IN = 2_000
-"""Sign-ins that may wait for their turn; above it a worker answers that it is busy."""
+AT_ONCE = 256
+"""Sign-ins of one round, where checking a password takes no time."""
 
 SIGN_IN_SECONDS = 20.0
 """How long a sign-in may wait for its turn at an address's rate."""
@@ -51,6 +51,14 @@ class State(Protocol):
         ...
 
 
+class WaitingLimits(Struct, frozen=True):
+    """How many sign-ins may wait, from each address and in all, and on how many threads passwords are hashed."""
+
+    each: int
+    in_all: int
+    threads: int
+
+
 class _Asked(Struct, frozen=True):
     """Somebody who wants to sign in, until when at the latest, and whom to tell."""
 
@@ -59,6 +67,7 @@ class _Asked(Struct, frozen=True):
     address: str
     deadline: float
     then: Callable[[SignInResult], None]
+    is_gone: Callable[[], bool]
 
 
 class _Checked(Struct, frozen=True):
@@ -76,41 +85,76 @@ class _Round(Struct, frozen=True):
     hashed: list[tuple[_Asked, int]]
 
 
+def _is_gone(asked: _Asked) -> bool:
+    return asked.is_gone()
+
+
 class SignIns:
     """The sign-ins of one worker; `then` is called on its loop."""
 
-    def __init__(self, worker: Worker, state: State, credentials: Credentials, block_seconds: float) -> None:
+    def __init__(
+        self, worker: Worker, state: State, credentials: Credentials, block_seconds: float, waiting: WaitingLimits
+    ) -> None:
         """`credentials` and `block_seconds` may be set anew at any time."""
         self.credentials = credentials
         self.block_seconds = block_seconds
+        self._queue: FairQueue[_Asked] = FairQueue(waiting.each, waiting.in_all)
+        self._threads = waiting.threads
         self._worker = worker
         self._state = state
         self._loop = asyncio.get_running_loop()
-        self._signing_in = 0
+        self._under_way = 0  # claimed, or about to be
+        self._waking: asyncio.TimerHandle | None = None
         self._asked: list[_Asked] = []
         self._checked: list[_Checked] = []
         self._is_under_way = False
         self._scheduled = False
         self._claiming = ThreadPoolExecutor(1, "sign-in")
-        self._hashing = ThreadPoolExecutor(HASHING_THREADS, "hashing")
+        self._hashing = ThreadPoolExecutor(waiting.threads, "hashing")
 
-    def sign_in(self, user: str, password: str, address: str, then: Callable[[SignInResult], None]) -> None:
+    def sign_in(
+        self, user: str, password: str, address: str, then: Callable[[SignInResult], None], is_gone: Callable[[], bool]
+    ) -> None:
         """See `chat.ports.Office`."""
-        if self._signing_in >= MAX_SIGNING_IN:
-            self._loop.call_soon(then, Unavailable())
-            return
-        self._signing_in += 1
-        self._ask(_Asked(user, password, address, self._loop.time() + SIGN_IN_SECONDS, then))
+        self._wait(_Asked(user, password, address, self._loop.time() + SIGN_IN_SECONDS, then, is_gone))
 
     # ---- on the loop ----
 
-    def _ask(self, asked: _Asked) -> None:
-        self._asked.append(asked)
+    def _wait(self, asked: _Asked) -> None:
+        """Let somebody wait for their turn, if there is room, also where those are whom nobody waits for any more."""
+        over = self._queue.push(addresses.key(asked.address), asked)
+        if over is not None and not over.is_gone() and self._queue.drop(_is_gone):
+            over = self._queue.push(addresses.key(over.address), over)
+        if over is not None:
+            self._loop.call_soon(over.then, Unavailable())
+        self._take_turns()
+
+    def _take_turns(self) -> None:
+        """Let those have their turn for whom there is room, and come back when the next one is free to have it."""
+        now = self._loop.time()
+        room = self._threads if self.credentials.hashes else AT_ONCE
+        while self._under_way < room and (asked := self._queue.pop(now)) is not None:
+            if asked.is_gone():
+                continue
+            if now > asked.deadline:
+                self._loop.call_soon(asked.then, Unavailable())
+                continue
+            self._under_way += 1
+            self._asked.append(asked)
         self._next_round()
+        if self._under_way < room and (free_at := self._queue.next_at()) is not None:
+            if self._waking is not None:
+                self._waking.cancel()
+            self._waking = self._loop.call_at(max(free_at, now), self._take_turns)
+
+    def _had_turn(self) -> None:
+        self._under_way -= 1
+        if len(self._queue):
+            self._take_turns()
 
     def _next_round(self) -> None:
         """Begin a round at the end of this turn of the loop, so that it has everybody of the turn."""
-        if not self._is_under_way and not self._scheduled:
+        if not self._is_under_way and not self._scheduled and (self._asked or self._checked):
             self._scheduled = True
             self._loop.call_soon(self._begin_round)
 
@@ -132,12 +176,14 @@ class SignIns:
             self._next_round()
 
     def _tell(self, asked: _Asked, result: SignInResult | TryLater) -> None:
+        self._had_turn()
         if isinstance(result, TryLater):
             if self._loop.time() + result.seconds <= asked.deadline:
-                self._loop.call_later(result.seconds, self._ask, asked)
+                self._loop.call_later(result.seconds, self._wait, asked)
                 return
             result = Unavailable()
-        self._signing_in -= 1
+        elif isinstance(result, WrongPassword):
+            self._queue.failed(addresses.key(asked.address), self._loop.time())
         asked.then(result)
 
     def _was_hashed(self, checked: _Checked) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import secrets
 import socket
 import ssl
@@ -32,6 +33,7 @@ from tessenger.server.intake import Intake
 from tessenger.server.log_link import LogLink
 from tessenger.server.newcomers import Newcomers
 from tessenger.server.office import Office
+from tessenger.server.sign_ins import WaitingLimits
 from tessenger.state.credentials import Credentials
 from tessenger.wire.messages import ErrorCode
 
@@ -174,7 +176,10 @@ class WorkerProcess:
         with contextlib.closing(SqliteReader(self._context.journal)) as reader:
             present = Present(reader.snapshot())
         credentials = Credentials.load(Path(config.server.credentials))
-        self._office = Office(self._worker, self._epoch, credentials, self._context.journal, config.auth.block_seconds)
+        self._office = Office(
+            self._worker, self._epoch, credentials, self._context.journal, config.auth.block_seconds,
+            _waiting(config),
+        )  # fmt: skip
         self._log = LogLink(self._worker, present.seq, self._committed)
         self._hub = Hub(
             self._worker, present, self._log, self._office, credentials, _rules(config),
@@ -252,6 +257,13 @@ class WorkerProcess:
         self._door.intake.carry_out()
         with contextlib.suppress(TimeoutError):  # what is not acknowledged by then was not promised
             await asyncio.wait_for(self._log.settled(), DRAIN_SECONDS)
+
+
+def _waiting(config: Config) -> WaitingLimits:
+    """Hashing in all workers together takes as many cores as there are, and each worker may hash."""
+    limits = config.limits
+    threads = max(1, (os.cpu_count() or 1) // config.server.workers)
+    return WaitingLimits(limits.waiting_sign_ins_per_address, limits.waiting_sign_ins, threads)
 
 
 def _rules(config: Config) -> Rules:

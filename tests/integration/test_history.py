@@ -13,6 +13,7 @@ from typing import Any, cast
 from tessenger.chat.ports import Page, Question, Reader, Worker
 from tessenger.journal.store import SqliteJournal
 from tessenger.server.office import Office
+from tessenger.server.sign_ins import WaitingLimits
 from tessenger.state.credentials import Credentials
 from tests.support.journal_file import entries_in
 from tests.support.log_history import History
@@ -77,7 +78,7 @@ def test_reading_history_delays_no_other_read(tmp_path: Path) -> None:
 
 
 async def _read_both(path: Path) -> None:
-    office = Office(Worker(1, 1), 1, cast(Credentials, None), path, 10)
+    office = Office(Worker(1, 1), 1, cast(Credentials, None), path, 10, WaitingLimits(1, 1, 1))
     go_on = threading.Event()
     asked: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     missed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

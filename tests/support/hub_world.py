@@ -232,7 +232,9 @@ class WorldOffice:
         self._world = world
         self._worker = worker
 
-    def sign_in(self, user: str, password: str, address: str, then: Callable[[SignInResult], None]) -> None:
+    def sign_in(
+        self, user: str, password: str, address: str, then: Callable[[SignInResult], None], is_gone: Callable[[], bool]
+    ) -> None:
         """Check a password, counted."""
 
         def check() -> SignInResult | TryLater:
@@ -248,7 +250,7 @@ class WorldOffice:
 
         def done(result: SignInResult | TryLater) -> None:
             if isinstance(result, TryLater):
-                self.sign_in(user, password, address, then)
+                self.sign_in(user, password, address, then, is_gone)
             else:
                 then(result)
 

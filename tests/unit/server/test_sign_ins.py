@@ -20,13 +20,14 @@ from tessenger.chat.ports import (
     Worker,
     WrongPassword,
 )
-from tessenger.server.sign_ins import MAX_SIGNING_IN, SignIns
+from tessenger.server.sign_ins import SignIns, WaitingLimits
 from tessenger.state.credentials import Credentials, hashed
 from tessenger.state.memory import MemoryState, StateLimits
 
 ONE = Worker(1, 1)
 DEADLINE = 20.0
 NOW = 1_700_000_000_000
+LIMITS = WaitingLimits(each=1_500, in_all=2_000, threads=3)
 
 _Result = TypeVar("_Result")
 
@@ -42,6 +43,14 @@ class Watched(Credentials):
         """Note the user, and check."""
         self._calls.append(f"verify {user}")
         return super().verify(user, password)
+
+
+class Broken(Watched):
+    """Credentials with a fault."""
+
+    def verify(self, user: str, password: str) -> str | None:
+        """Fail."""
+        raise RuntimeError(user)
 
 
 class State(MemoryState):
@@ -72,7 +81,7 @@ async def results(sign_ins: SignIns, *asked: tuple[str, str]) -> list[SignInResu
     loop = asyncio.get_running_loop()
     heard: list[asyncio.Future[SignInResult]] = [loop.create_future() for _ in asked]
     for (user, password), future in zip(asked, heard, strict=True):
-        sign_ins.sign_in(user, password, "192.0.2.1", future.set_result)
+        sign_ins.sign_in(user, password, "192.0.2.1", future.set_result, lambda: False)
     async with asyncio.timeout(DEADLINE):
         return list(await asyncio.gather(*heard))
 
@@ -84,7 +93,7 @@ def test_everybody_of_one_turn_shares_a_round(secret: str) -> None:
     state = State(calls)
 
     async def scenario() -> None:
-        sign_ins = SignIns(ONE, state, Watched({"aaa": secret, "bbb": secret, "ccc": secret}, calls), 10.0)
+        sign_ins = SignIns(ONE, state, Watched({"aaa": secret, "bbb": secret, "ccc": secret}, calls), 10.0, LIMITS)
         one, two, three = await results(sign_ins, ("aaa", "pw"), ("bbb", "wrong"), ("ccc", "pw"))
         assert isinstance(one, SignedIn)
         assert isinstance(three, SignedIn)
@@ -107,7 +116,7 @@ def test_no_more_passwords_are_looked_at_than_may_be_tried() -> None:
     state = State(calls)
 
     async def scenario() -> None:
-        sign_ins = SignIns(ONE, state, Watched({"aaa": "pw"}, calls), 10.0)
+        sign_ins = SignIns(ONE, state, Watched({"aaa": "pw"}, calls), 10.0, LIMITS)
         heard = await results(sign_ins, *[("aaa", f"guess {number}") for number in range(10)])
         assert sum(isinstance(each, WrongPassword) for each in heard) == 3
         assert sum(isinstance(each, IsBlocked) for each in heard) == 7
@@ -122,16 +131,51 @@ def test_nobody_waits_for_ever() -> None:
     state = State(calls)
 
     async def scenario() -> None:
-        sign_ins = SignIns(ONE, state, Watched({"aaa": "pw"}, calls), 10.0)
+        sign_ins = SignIns(ONE, state, Watched({"aaa": "pw"}, calls), 10.0, LIMITS)
         state.is_there = False
         assert await results(sign_ins, ("aaa", "pw")) == [Unavailable()]
         state.is_there = True
-        sign_ins.credentials = None  # type: ignore[assignment]  # so that the round fails
+        sign_ins.credentials = Broken({}, calls)
         assert await results(sign_ins, ("aaa", "pw"), ("bbb", "pw")) == [Unavailable()] * 2
-        sign_ins.credentials = Watched({"aaa": "pw"}, calls)
-        crowd = await results(sign_ins, *[(f"user{number}", "pw") for number in range(MAX_SIGNING_IN + 2)])
+        people = [f"user{number}" for number in range(LIMITS.each + 2)]
+        sign_ins.credentials = Watched(dict.fromkeys(["aaa", *people], "pw"), calls)
+        crowd = await results(sign_ins, *[(user, "pw") for user in people])
         assert crowd.count(Unavailable()) == 2
         (back,) = await results(sign_ins, ("aaa", "pw"))
         assert isinstance(back, SignedIn)
 
     asyncio.run(scenario())
+
+
+def test_who_hangs_up_while_they_wait_costs_nothing() -> None:
+    """Neither a claim nor a look at the password, and hears nothing; who stays has their turn."""
+    calls: list[str] = []
+    state = State(calls)
+
+    async def scenario() -> None:
+        sign_ins = SignIns(ONE, state, Watched({"aaa": hashed("pw")}, calls), 10.0, WaitingLimits(10, 10, 1))
+        heard: list[SignInResult] = []
+        for number in range(50):
+            sign_ins.sign_in(f"gone{number}", "guess", "198.51.100.1", heard.append, lambda: True)
+        (aaa,) = await results(sign_ins, ("aaa", "pw"))
+        assert isinstance(aaa, SignedIn)
+        assert heard == []
+
+    asyncio.run(scenario())
+    assert [call for call in calls if "gone" in call] == []
+
+
+def test_the_last_of_a_flood_is_not_behind_it() -> None:
+    """Ten addresses with all that may wait; one who comes from another one then is among the next few."""
+    calls: list[str] = []
+    state = State(calls)
+
+    async def scenario() -> None:
+        sign_ins = SignIns(ONE, state, Watched({"aaa": hashed("pw")}, calls), 10.0, WaitingLimits(50, 200, 1))
+        for number in range(500):
+            sign_ins.sign_in(f"user{number}", "guess", f"198.51.100.{number % 10}", lambda _: None, lambda: False)
+        (aaa,) = await results(sign_ins, ("aaa", "pw"))
+        assert isinstance(aaa, SignedIn)
+
+    asyncio.run(scenario())
+    assert calls.index("verify aaa") < 80  # of three calls for each
