@@ -20,7 +20,7 @@ from tessenger.chat.ports import (
     Worker,
     WrongPassword,
 )
-from tessenger.server.sign_ins import SignIns, WaitingLimits
+from tessenger.server.sign_ins import AT_ONCE, SignIns, WaitingLimits
 from tessenger.state.credentials import Credentials, hashed
 from tessenger.state.memory import MemoryState, StateLimits
 
@@ -137,7 +137,7 @@ def test_nobody_waits_for_ever() -> None:
         state.is_there = True
         sign_ins.credentials = Broken({}, calls)
         assert await results(sign_ins, ("aaa", "pw"), ("bbb", "pw")) == [Unavailable()] * 2
-        people = [f"user{number}" for number in range(LIMITS.each + 2)]
+        people = [f"user{number}" for number in range(LIMITS.each + AT_ONCE + 2)]
         sign_ins.credentials = Watched(dict.fromkeys(["aaa", *people], "pw"), calls)
         crowd = await results(sign_ins, *[(user, "pw") for user in people])
         assert crowd.count(Unavailable()) == 2
