@@ -141,20 +141,25 @@ class Released(Entry, tag="rel", gc=False):
 
 
 class LoginFailed(Entry, tag="lf", gc=False):
-    """A wrong password; `failures` is how many it makes in a row."""
+    """A wrong password; `failures` is how many it makes in a row.
+
+    `place`: the address by itself that it counts for, as the person has signed in from there before; "": all others.
+    """
 
     user: str
     ip: str
     failures: int
+    place: str = ""
 
 
 class Blocked(Entry, tag="bl", gc=False):
-    """One failure too many: sign-in is blocked until `until`, when the logger writes `Unblocked`."""
+    """One failure too many: sign-in is blocked until `until`, when the logger writes `Unblocked`. `place` as above."""
 
     user: str
     ip: str
     until: int
     seconds: float
+    place: str = ""
 
 
 class Unblocked(Entry, tag="ub", gc=False):
@@ -162,6 +167,7 @@ class Unblocked(Entry, tag="ub", gc=False):
 
     user: str
     until: int
+    place: str = ""
 
 
 # ---- groups ----

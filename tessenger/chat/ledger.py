@@ -12,6 +12,7 @@ from typing import Any
 
 from tessenger.chat import entries, repeats
 from tessenger.chat.entries import AnyEntry, Message, RefusedReason
+from tessenger.chat.known_addresses import count_key, place_of
 from tessenger.chat.present import Present, Session, Snapshot
 from tessenger.wire import names
 
@@ -45,8 +46,8 @@ class Ledger:
         for session in self.present.sessions.values():
             if session.detached_until:
                 self._end_later(session, session.detached_until)
-        for user, until in self.present.blocks.values():
-            self._at_time(until, entries.Unblocked(user, until))
+        for key, (user, until) in self.present.blocks.items():
+            self._at_time(until, entries.Unblocked(user, until, place_of(key)))
 
     @property
     def seq(self) -> int:
@@ -177,7 +178,7 @@ class Ledger:
 
     def _watch(self, entry: AnyEntry) -> None:
         if isinstance(entry, entries.Blocked):
-            self._at_time(entry.until, entries.Unblocked(entry.user, entry.until))
+            self._at_time(entry.until, entries.Unblocked(entry.user, entry.until, entry.place))
         elif isinstance(entry, entries.Detached):
             self._end_later(self.present.sessions[entry.session], entry.until)
 
@@ -187,7 +188,7 @@ class Ledger:
             session = self.present.sessions.get(entry.session)
             return session is not None and session.detached_until == when
         if isinstance(entry, entries.Unblocked):
-            return self.present.blocks.get(names.key(entry.user), ("", 0))[1] == when
+            return self.present.blocks.get(count_key(entry.user, entry.place), ("", 0))[1] == when
         return False
 
     # ---- judgements: None, or why the entry is refused ----

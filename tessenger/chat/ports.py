@@ -150,10 +150,14 @@ class IsBlocked(Struct, frozen=True):
 
 
 class AttemptFailed(Struct, frozen=True):
-    """That makes `failures` in a row. `blocked_until` is not 0 for the one that blocks the account."""
+    """That makes `failures` in a row. `blocked_until` is not 0 for the one that blocks the account.
+
+    `place`: the known address that they count for by themselves, "" for all others.
+    """
 
     failures: int
     blocked_until: int
+    place: str = ""
 
 
 class ClaimRefused(Struct, frozen=True):
@@ -234,6 +238,7 @@ class WrongPassword(Struct, frozen=True):
     failures: int
     blocked_until: int
     seconds: float
+    place: str = ""
 
 
 class Unavailable(Struct, frozen=True):

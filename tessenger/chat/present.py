@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from tessenger.chat import entries
+from tessenger.chat.known_addresses import KnownAddresses, count_key
 from tessenger.chat.runs import Run, Runs
 from tessenger.wire import names
 
@@ -80,6 +81,7 @@ class Snapshot(Struct):
     blocks: dict[str, tuple[str, int]]
     slots: dict[int, tuple[int, int]]
     runs: list[Run] = []
+    known: dict[str, dict[str, int]] = {}
 
 
 class Present:
@@ -99,6 +101,7 @@ class Present:
         self.groups_of: dict[str, list[Group]] = {}
         self.failures: dict[str, int] = {}
         self.blocks: dict[str, tuple[str, int]] = {}
+        self.known = KnownAddresses(snapshot.known if snapshot is not None else None)
         self.runs = Runs(snapshot.runs if snapshot is not None else ())
         if snapshot is not None:
             self.seq, self.at = snapshot.seq, snapshot.at
@@ -161,7 +164,8 @@ def _online(state: Present, entry: entries.Online) -> None:
     )
     state.sessions[session.id] = session
     state.online[user] = session
-    state.failures.pop(user, None)
+    state.failures.pop(count_key(user, state.known.place(user, entry.ip)), None)
+    state.known.signed_in(user, entry.ip, entry.at)
 
 
 def _resumed(state: Present, entry: entries.Resumed) -> None:
@@ -170,6 +174,7 @@ def _resumed(state: Present, entry: entries.Resumed) -> None:
         session.number, session.slot, session.generation = entry.number, entry.slot, entry.generation
         session.ip, session.udp_port = entry.ip, entry.udp_port
         session.detached_until = 0
+        state.known.signed_in(entry.user, entry.ip, entry.at)
 
 
 def _detached(state: Present, entry: entries.Detached) -> None:
@@ -197,19 +202,19 @@ def _released(state: Present, entry: entries.Released) -> None:
 
 
 def _login_failed(state: Present, entry: entries.LoginFailed) -> None:
-    state.failures[names.key(entry.user)] = entry.failures
+    state.failures[count_key(entry.user, entry.place)] = entry.failures
 
 
 def _blocked(state: Present, entry: entries.Blocked) -> None:
-    user = names.key(entry.user)
-    state.failures.pop(user, None)
-    state.blocks[user] = (entry.user, entry.until)
+    key = count_key(entry.user, entry.place)
+    state.failures.pop(key, None)
+    state.blocks[key] = (entry.user, entry.until)
 
 
 def _unblocked(state: Present, entry: entries.Unblocked) -> None:
-    user = names.key(entry.user)
-    if state.blocks.get(user, ("", 0))[1] == entry.until:
-        del state.blocks[user]
+    key = count_key(entry.user, entry.place)
+    if state.blocks.get(key, ("", 0))[1] == entry.until:
+        del state.blocks[key]
 
 
 def _group_created(state: Present, entry: entries.GroupCreated) -> None:

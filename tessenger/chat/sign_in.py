@@ -136,10 +136,10 @@ def _deny(hub: Hub, link: Link, re: int, code: DeniedCode) -> None:
 def _wrong_password(hub: Hub, link: Link, request: Login, result: WrongPassword) -> None:
     user = hub.accounts.canonical(result.user) or result.user
     if result.blocked_until:
-        entry: AnyEntry = entries.Blocked(user, link.ip, result.blocked_until, result.seconds)
+        entry: AnyEntry = entries.Blocked(user, link.ip, result.blocked_until, result.seconds, result.place)
         code: DeniedCode = "blocked_now"
     else:
-        entry = entries.LoginFailed(user, link.ip, result.failures)
+        entry = entries.LoginFailed(user, link.ip, result.failures, result.place)
         code = "invalid_password"
     hub.append(link, request.id, entry, lambda _: None if link.ended else _deny(hub, link, request.id, code))
 

@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tessenger.chat import entries
+from tessenger.chat import addresses, entries
+from tessenger.chat.known_addresses import KEPT_MS, MOST, count_key
 from tessenger.chat.present import Group, Member, Session, Snapshot
 from tessenger.chat.runs import Run
 from tessenger.journal import by_time, chunks, rows
@@ -46,7 +47,11 @@ def _online(db: sqlite3.Connection, e: entries.Online) -> None:
         " ON CONFLICT (user) DO UPDATE SET offline_seq = max(offline_seq, excluded.offline_seq)",
         (e.user, e.seq if earlier else 0),
     )
-    db.execute("DELETE FROM failures WHERE key = ?", (names.key(e.user),))
+    known = "SELECT 1 FROM known_addresses WHERE user = ? AND address = ?"
+    place = addresses.key(e.ip)
+    key = count_key(e.user, place if db.execute(known, (e.user, place)).fetchone() else "")
+    db.execute("DELETE FROM failures WHERE key = ?", (key,))
+    _signed_in(db, e)
 
 
 def _resumed(db: sqlite3.Connection, e: entries.Resumed) -> None:
@@ -54,6 +59,18 @@ def _resumed(db: sqlite3.Connection, e: entries.Resumed) -> None:
         "UPDATE sessions SET number = ?, slot = ?, generation = ?, ip = ?, udp_port = ?, detached_until = 0"
         " WHERE id = ?",
         (e.number, e.slot, e.generation, e.ip, e.udp_port, e.session),
+    )
+    if db.execute("SELECT 1 FROM sessions WHERE id = ?", (e.session,)).fetchone():
+        _signed_in(db, e)
+
+
+def _signed_in(db: sqlite3.Connection, e: entries.Online | entries.Resumed) -> None:
+    """Keep from where somebody has signed in, as `KnownAddresses.signed_in` does."""
+    db.execute("INSERT OR REPLACE INTO known_addresses VALUES (?, ?, ?)", (e.user, addresses.key(e.ip), e.at))
+    db.execute(
+        "DELETE FROM known_addresses WHERE user = ?1 AND (last < ?2 OR address NOT IN"
+        " (SELECT address FROM known_addresses WHERE user = ?1 ORDER BY last DESC, address LIMIT ?3))",
+        (e.user, e.at - KEPT_MS, MOST),
     )
 
 
@@ -90,20 +107,22 @@ def _released(db: sqlite3.Connection, e: entries.Released) -> None:
 
 
 def _login_failed(db: sqlite3.Connection, e: entries.LoginFailed) -> None:
-    db.execute("INSERT OR REPLACE INTO failures (key, failures) VALUES (?, ?)", (names.key(e.user), e.failures))
+    db.execute(
+        "INSERT OR REPLACE INTO failures (key, failures) VALUES (?, ?)", (count_key(e.user, e.place), e.failures)
+    )
 
 
 def _blocked(db: sqlite3.Connection, e: entries.Blocked) -> None:
-    user = names.key(e.user)
-    db.execute("DELETE FROM failures WHERE key = ?", (user,))
+    key = count_key(e.user, e.place)
+    db.execute("DELETE FROM failures WHERE key = ?", (key,))
     db.execute(
         "INSERT OR REPLACE INTO blocks (key, user, until, ms) VALUES (?, ?, ?, ?)",
-        (user, e.user, e.until, round(e.seconds * 1000)),
+        (key, e.user, e.until, round(e.seconds * 1000)),
     )
 
 
 def _unblocked(db: sqlite3.Connection, e: entries.Unblocked) -> None:
-    db.execute("DELETE FROM blocks WHERE key = ? AND until = ?", (names.key(e.user), e.until))
+    db.execute("DELETE FROM blocks WHERE key = ? AND until = ?", (count_key(e.user, e.place), e.until))
 
 
 def _clock_set(db: sqlite3.Connection, e: entries.ClockSet) -> None:
@@ -194,6 +213,13 @@ def read_runs(db: sqlite3.Connection) -> list[Run]:
     return [Run(*row) for row in db.execute("SELECT name, after_seq FROM runs ORDER BY place")]
 
 
+def _known(db: sqlite3.Connection) -> dict[str, dict[str, int]]:
+    known: dict[str, dict[str, int]] = {}
+    for user, address, last in db.execute("SELECT user, address, last FROM known_addresses"):
+        known.setdefault(names.key(user), {})[address] = last
+    return known
+
+
 def read_snapshot(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Snapshot:
     """Return the present state; call it within a transaction, so that all of it is of one moment.
 
@@ -226,6 +252,7 @@ def read_snapshot(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Sn
         groups=list(groups.values()),
         failures=dict(db.execute("SELECT key, failures FROM failures").fetchall()),
         blocks={key: (user, until) for key, user, until in db.execute("SELECT key, user, until FROM blocks")},
+        known=_known(db),
         slots=counted.slots(),
         runs=read_runs(db),
     )

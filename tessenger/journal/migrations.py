@@ -20,6 +20,12 @@ RUNS: Final = """
 CREATE TABLE runs (place INTEGER PRIMARY KEY, name TEXT NOT NULL, after_seq INTEGER NOT NULL)"""
 
 
+KNOWN_ADDRESSES: Final = """
+CREATE TABLE known_addresses (
+    user TEXT NOT NULL COLLATE NOCASE, address TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (user, address))
+    WITHOUT ROWID"""
+
+
 def migrate(db: sqlite3.Connection, version: int) -> None:
     """Bring the tables up to `version`, all or none; a reader that is open meanwhile goes on."""
     (found,) = db.execute("PRAGMA user_version").fetchone()
@@ -80,6 +86,7 @@ def _from_4(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE blocks ADD COLUMN ms INTEGER NOT NULL DEFAULT 0")
     db.execute(by_time.TABLE)
     db.execute(RUNS)
+    db.execute(KNOWN_ADDRESSES)
 
 
 _STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}

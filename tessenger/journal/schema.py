@@ -79,6 +79,7 @@ CREATE INDEX memberships_name ON memberships (name) WHERE to_seq IS NULL;
 CREATE TABLE failures (key TEXT PRIMARY KEY, failures INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE blocks (key TEXT PRIMARY KEY, user TEXT NOT NULL, until INTEGER NOT NULL, ms INTEGER NOT NULL DEFAULT 0)
     WITHOUT ROWID;
+{migrations.KNOWN_ADDRESSES};
 CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, n INTEGER NOT NULL);
 CREATE TABLE text_logs (name TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
 {migrations.RUNS};
@@ -86,7 +87,7 @@ CREATE TABLE text_logs (name TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT RO
 
 _SMALL = (
     "meta", "sessions", "requests", "users", "groups", "invitations", "memberships", "failures", "blocks", "slots",
-    "text_logs", "clock_steps", "runs",
+    "text_logs", "known_addresses", "clock_steps", "runs",
 )  # fmt: skip
 """Tables that are checked whole when the journal is opened; the log may be long."""
 

@@ -234,7 +234,8 @@ class SignIns:
 
     def _result(self, checked: _Checked, outcome: int | AttemptFailed) -> SignInResult:
         if isinstance(outcome, AttemptFailed):
-            return WrongPassword(checked.asked.user, outcome.failures, outcome.blocked_until, self.block_seconds)
+            user, failures, until = checked.asked.user, outcome.failures, outcome.blocked_until
+            return WrongPassword(user, failures, until, self.block_seconds, outcome.place)
         return SignedIn(checked.name or checked.asked.user, outcome)
 
     def _hash(self, asked: _Asked, attempt: int) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
 
-from tessenger.chat import entries
+from tessenger.chat import addresses, entries
 from tessenger.chat.entries import AnyEntry
+from tessenger.chat.known_addresses import count_key, place_of
 from tessenger.chat.ports import (
     AttemptFailed,
     ClaimRefused,
@@ -57,8 +58,11 @@ class StateLimits(Struct, frozen=True):
 
 
 class _Attempt(Struct, frozen=True):
+    """`key`: what its failure counts under, see `known_addresses.count_key`."""
+
     worker: Worker
     began: int
+    key: str
 
 
 class _Claim(Struct, frozen=True):
@@ -88,7 +92,8 @@ class MemoryState:
         self._last_number = epoch * NUMBERS_PER_EPOCH
         self._present = Present(snapshot)
         self._failing: OrderedDict[str, int] = OrderedDict(self._present.failures)
-        self._attempts: dict[str, dict[int, _Attempt]] = {}  # by the user's key
+        self._attempts: dict[int, _Attempt] = {}
+        self._open_at: dict[str, set[int]] = {}  # the numbers of those, by what their failure counts under
         self._open_groups: dict[str, _Claim] = {}
         self._open_members: dict[tuple[str, str], _Claim] = {}
         self._rates = Rates(limits.logins_per_second)
@@ -102,43 +107,42 @@ class MemoryState:
 
     def begin_attempt(self, worker: Worker, user: str, address: str) -> MayTry | TryLater | IsBlocked:
         """See `SharedState`."""
-        key = names.key(user)
         with self._ready:
             self._wait_for_reports()
             now = self._clock()
+            key = count_key(user, self._present.known.place(user, address, now))
             until = self._present.blocks.get(key, ("", 0))[1]
-            open_ones = sum(1 for a in self._attempts.get(key, {}).values() if now - a.began < ATTEMPT_MS)
+            open_ones = sum(1 for n in self._open_at.get(key, ()) if now - self._attempts[n].began < ATTEMPT_MS)
             if until <= now and self._failing.get(key, 0) + open_ones >= self._limits.max_attempts:
                 return TryLater(OPEN_ATTEMPT_WAIT)  # asked again often: it must not use up the address's rate
-            wait = self._rates.take(address, now)
+            wait = self._rates.take(addresses.key(address), now)
             if wait:
                 return TryLater(wait)
             if until > now:
                 return IsBlocked(until)
             number = self._number()
-            self._attempts.setdefault(key, {})[number] = _Attempt(worker, now)
+            self._attempts[number] = _Attempt(worker, now, key)
+            self._open_at.setdefault(key, set()).add(number)
             return MayTry(number)
 
     def attempt_failed(self, attempt: int, user: str) -> AttemptFailed:
         """See `SharedState`."""
-        key = names.key(user)
         with self._ready:
-            self._end_attempt(attempt, key)
+            key = self._end_attempt(attempt, user)
             failures = self._failing.pop(key, 0) + 1
             if failures < self._limits.max_attempts:
                 self._failing[key] = failures
                 if len(self._failing) > MAX_FAILING:
                     self._failing.popitem(last=False)
-                return AttemptFailed(failures, 0)
+                return AttemptFailed(failures, 0, place_of(key))
             until = self._clock() + self._limits.block_ms
             self._present.blocks[key] = (user, until)
-            return AttemptFailed(failures, until)
+            return AttemptFailed(failures, until, place_of(key))
 
     def attempt_succeeded(self, attempt: int, user: str) -> int:
         """See `SharedState`."""
         with self._ready:
-            self._end_attempt(attempt, names.key(user))
-            self._failing.pop(names.key(user), None)
+            self._failing.pop(self._end_attempt(attempt, user), None)
             return self._number()
 
     def begin_attempts(self, worker: Worker, asked: Sequence[tuple[str, str]]) -> list[MayTry | TryLater | IsBlocked]:
@@ -221,11 +225,11 @@ class MemoryState:
         # What failed, and who is blocked, was decided here before the log says it: the log only ever adds to it
         # (after a replacement), and an entry that arrives late must not take back what is known better by now.
         if isinstance(entry, entries.LoginFailed):
-            key = names.key(entry.user)
+            key = count_key(entry.user, entry.place)
             if self._present.blocks.get(key, ("", 0))[1] <= self._clock():  # else it is one of those that led to it
                 self._failing[key] = max(self._failing.get(key, 0), entry.failures)
         elif isinstance(entry, entries.Blocked):
-            key = names.key(entry.user)
+            key = count_key(entry.user, entry.place)
             if self._present.blocks.get(key, ("", 0))[1] < entry.until:
                 self._present.blocks[key] = (entry.user, entry.until)
             self._failing.pop(key, None)
@@ -233,25 +237,28 @@ class MemoryState:
             if entry.claim:
                 self._drop_claims(lambda c: c.claim.number == entry.claim)
         else:
-            self._present.apply(entry)
             if isinstance(entry, entries.Online):
-                self._failing.pop(names.key(entry.user), None)
-            elif isinstance(entry, entries.Released):
+                self._failing.pop(count_key(entry.user, self._present.known.place(entry.user, entry.ip)), None)
+            self._present.apply(entry)
+            if isinstance(entry, entries.Released):
                 worker = Worker(entry.dead_slot, entry.generation)
                 self._reporters.discard(worker)
                 self._drop_claims(lambda c: c.worker == worker)
-                for user, attempts in list(self._attempts.items()):
-                    for number in [number for number, attempt in attempts.items() if attempt.worker == worker]:
-                        self._end_attempt(number, user)
+                for number in [number for number, attempt in self._attempts.items() if attempt.worker == worker]:
+                    self._end_attempt(number, "")
             elif isinstance(entry, entries.GroupCreated | entries.GroupJoined):
                 self._drop_settled()
 
-    def _end_attempt(self, number: int, user: str) -> None:
-        attempts = self._attempts.get(user)
-        if attempts is not None:
-            attempts.pop(number, None)
-            if not attempts:
-                del self._attempts[user]
+    def _end_attempt(self, number: int, user: str) -> str:
+        """Return what its failure counts under; where it is no longer known, what those from elsewhere do."""
+        attempt = self._attempts.pop(number, None)
+        if attempt is None:
+            return names.key(user)
+        at_key = self._open_at[attempt.key]
+        at_key.remove(number)
+        if not at_key:
+            del self._open_at[attempt.key]
+        return attempt.key
 
     def _drop_settled(self) -> None:
         """Forget the claims whose entries the log has by now."""

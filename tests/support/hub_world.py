@@ -246,7 +246,7 @@ class WorldOffice:
             if name is not None and self._world.passwords[name] == password:
                 return SignedIn(name, self._world.state.attempt_succeeded(begun.attempt, user))
             failed = self._world.state.attempt_failed(begun.attempt, user)
-            return WrongPassword(user, failed.failures, failed.blocked_until, BLOCK_MS / 1000)
+            return WrongPassword(user, failed.failures, failed.blocked_until, BLOCK_MS / 1000, failed.place)
 
         def done(result: SignInResult | TryLater) -> None:
             if isinstance(result, TryLater):

@@ -80,7 +80,7 @@ def _entries(db: sqlite3.Connection) -> list[Fields]:
 
 def as_of_version_4(db: sqlite3.Connection) -> None:
     """Take out of the tables what version 4 did not have."""
-    for table in ("runs", "clock_steps"):
+    for table in ("runs", "clock_steps", "known_addresses"):
         db.execute(f"DROP TABLE {table}")
     db.execute("ALTER TABLE sessions DROP COLUMN token_ms")
     db.execute("ALTER TABLE sessions DROP COLUMN udp_host")

@@ -61,6 +61,7 @@ class MemoryJournal:
             groups=list(present.groups.values()),
             failures=present.failures,
             blocks=present.blocks,
+            known=present.known.of,
             slots=dict(self.slots),
             runs=list(self.runs),
         )
