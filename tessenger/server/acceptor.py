@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 
+from tessenger.chat import addresses
 from tessenger.config import LimitsSection
 from tessenger.server import control, faults, roles
 from tessenger.server.listening import seen
@@ -129,9 +130,10 @@ class WorkerLine:
 
     def count(self, address: str, change: int) -> None:
         """Keep the counts."""
-        self.addresses[address] += change
-        if not self.addresses[address]:
-            del self.addresses[address]
+        key = addresses.key(address)
+        self.addresses[key] += change
+        if not self.addresses[key]:
+            del self.addresses[key]
         self.connections += change
 
     def hand_over(self, connection: socket.socket, word: bytes, now: float) -> bool:
@@ -262,7 +264,7 @@ class Acceptor:
         limits = self._limits
         if limits.connections and sum(line.connections for line in self._lines) >= limits.connections:
             return FULL
-        here = sum(line.addresses[address] for line in self._lines)
+        here = sum(line.addresses[addresses.key(address)] for line in self._lines)
         if limits.connections_per_address and here >= limits.connections_per_address:
             return CROWDED
         return SERVE

@@ -54,14 +54,14 @@ def test_any_number_of_connections_is_told() -> None:
 
 
 async def _tell_many() -> None:
-    addresses = [f"2001:db8:aaaa:bbbb:cccc:dddd:{number:x}:1" for number in range(20_000)]
+    addresses = [f"2001:db8:aaaa:{number:x}:cccc:dddd:eeee:1" for number in range(20_000)]
     worker, line = await connected(addresses, [])
     await until(line, 0, lambda: line.told)
     assert line.connections == 20_000
     assert len(line.addresses) == 20_000
     worker.gone(addresses[7])
     await until(line, 0, lambda: line.connections == 19_999)
-    assert addresses[7] not in line.addresses
+    assert len(line.addresses) == 19_999
     worker.close()
     line.lost()
 
