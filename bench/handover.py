@@ -92,6 +92,7 @@ def ours_with_clients(folder: Path, path: Path) -> Result:
         for home in homes:
             home.mkdir()
         env = {"TESSENGER_TRANSFER_AUTO_ACCEPT_BELOW": str(2**50)}
+        env |= {f"TESSENGER_TRANSFER_UNASKED_BYTES{whose}": "0" for whose in ("", "_PER_SENDER")}
         with (
             PipedClient(server.port, homes[0], command=CLIENT, env=env) as aaa,
             PipedClient(server.port, homes[1], command=CLIENT, env=env) as bbb,

@@ -126,6 +126,11 @@ class TransferSection(Struct, frozen=True, forbid_unknown_fields=True):
     """`[transfer]`: files from others."""
 
     auto_accept_below: _Size = 104_857_600
+    unasked_bytes_per_sender: _Size = 4_294_967_296
+    unasked_bytes: _Size = 17_179_869_184
+    files_at_once_per_sender: _Count = 16
+    files_at_once: _Count = 64
+    offers_per_sender: _Count = 100
     download_dir: _Text = "downloads"
     rate_limit: _Size = 0
     stall_seconds: Annotated[float, Meta(ge=1)] = 30

@@ -51,7 +51,7 @@ def group_body(group: str, user: str, text: str) -> bytes:
     return b'"group":%b,%b%b}' % (_encode(group), _said_by(user), _encode(text))
 
 
-def signal_body(user: str, fields: Mapping[str, str | int]) -> bytes:
+def signal_body(user: str, fields: Mapping[str, object]) -> bytes:
     """Return the body of what `user` says about a file: `fields` are those of the event but `from`, `seq` and `at`."""
     return _encode({"from": user, **fields})[1:]
 

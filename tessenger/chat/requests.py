@@ -116,7 +116,9 @@ def p2pvideo(hub: Hub, link: Link, request: messages.P2PVideo) -> Refusal | None
     name = clean_line(request.name)
     if not name or len(name) > MAX_FILE_NAME:
         return Refusal("bad_request", words.BAD_FILE_NAME)
-    fields: dict[str, str | int] = {"name": name, "size": request.size, "key": request.key}
+    fields: dict[str, object] = {"name": name, "size": request.size, "key": request.key}
+    if request.folder is not None:
+        fields["folder"] = request.folder
     return _signal(hub, link, request, "p2pvideo", fields | _candidate(link))
 
 
@@ -171,7 +173,7 @@ def bad_line(hub: Hub, link: Link, request: BadLine) -> Refusal | None:
 _Signalling = messages.P2PVideo | messages.Accept | messages.Reject | messages.Cancel
 
 
-def _signal(hub: Hub, link: Link, request: _Signalling, name: str, fields: dict[str, str | int]) -> Refusal | None:
+def _signal(hub: Hub, link: Link, request: _Signalling, name: str, fields: Mapping[str, object]) -> Refusal | None:
     """Tell another client something about a transfer."""
     target = _someone_else(hub, link, request.to, words.FILE_TO_SELF)
     if isinstance(target, Refusal):

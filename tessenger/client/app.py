@@ -130,8 +130,7 @@ class _Session:
 
     async def converse(self, welcome: Welcome) -> int:
         """Let the front end talk with the person until either of them or the server ends it; say the last word."""
-        limit = self._settings.config.transfer.auto_accept_below
-        transfers = Transfers(welcome.user, auto_accept_below=limit, asks=self._front.asks)
+        transfers = Transfers(welcome.user, self._settings.config.transfer, asks=self._front.asks)
         ignored = Ignored(Path(self._settings.config.client.state_dir), self._settings.server, welcome.user)
         chat = Chat(self.connection, self._files, self._front, transfers, welcome.limits, self._preferences, ignored)
         self._chat = chat

@@ -21,6 +21,7 @@ class Kind(Enum):
     TEXT = "text"  # the rest of the line, verbatim
     FILE = "file"  # quoted as in a shell where it has spaces
     NUMBER = "number"
+    OFFER = "offer"  # its number, or all of them
     CONVERSATION = "conversation"  # a user or a group
     SPAN = "span"  # how far back
     COMMAND = "command"
@@ -75,12 +76,16 @@ class Mistake(Struct, frozen=True):
     text: str
 
 
+ALL = "all"
+"""Every offer at once."""
+
 _USER = Argument("USER", Kind.USER)
 _GROUP = Argument("GROUP", Kind.GROUP)
 _TEXT = Argument("TEXT", Kind.TEXT)
 _FILE = Argument("FILE", Kind.FILE)
 _FILES = Argument("FILE", Kind.FILE, many=True)
 _NUMBER = Argument("NUMBER", Kind.NUMBER)
+_OFFER = Argument("NUMBER|all", Kind.OFFER, optional=True)
 
 COMMANDS: tuple[Command, ...] = (
     Command("msgto", (_USER, _TEXT), "Send a private message.", pipelined=True),
@@ -128,8 +133,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("p2pvideo", (_USER, _FILE), "Send a video straight to someone's machine."),
     Command("sendfile", (_USER, _FILES), "Send files, or folders with all that is in them, to someone's machine."),
     Command("transfers", (), "Show the files that are offered, on their way or just done."),
-    Command("accept", (_NUMBER,), "Take a file that was offered to you."),
-    Command("reject", (_NUMBER,), "Refuse a file that was offered to you."),
+    Command("accept", (_OFFER,), "Take a file or folder that was offered to you."),
+    Command("reject", (_OFFER,), "Refuse a file or folder that was offered to you."),
     Command("cancel", (_NUMBER,), "Give a transfer up, from either side."),
     Command(
         "talk",
@@ -190,7 +195,11 @@ def _with_arguments(command: Command, rest: str) -> Call | Mistake:
     if len(words) > len(kinds) and not many:
         hint = " Put a path with spaces in quotation marks." if Kind.FILE in kinds else ""
         return Mistake(f"/{command.name} has too many arguments.{hint} Usage: {command.usage}")
-    if Kind.NUMBER in kinds and not (words[0].isascii() and words[0].isdigit() and len(words[0]) < 10):
+    if kinds == [Kind.OFFER] and [word.lower() for word in words] in ([], [ALL]):
+        return Call(command, (ALL,) if words else ())
+    if kinds[:1] in ([Kind.NUMBER], [Kind.OFFER]) and not (
+        words[0].isascii() and words[0].isdigit() and len(words[0]) < 10
+    ):
         return Mistake(f"{_shown(words[0])} is not the number of a transfer. /transfers shows them.")
     return Call(command, (*flag, *words))
 

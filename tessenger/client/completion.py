@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tessenger.client.commands import BY_NAME, COMMANDS, Argument, Command, Kind
+from tessenger.client.commands import ALL, BY_NAME, COMMANDS, Argument, Command, Kind
 from tessenger.client.preferences import ABOUT, values_of
 from tessenger.wire.names import key
 
@@ -61,6 +61,8 @@ def suggest(before: str, known: Known, list_directory: ListDirectory, *, talking
             return _names(typed, known.groups)
         case Kind.NUMBER:
             return _names(typed, known.transfers)
+        case Kind.OFFER:
+            return _names(typed, [*known.transfers, ALL])
         case Kind.CONVERSATION:
             return _names(typed, _once(known.users, known.groups, known.recent))
         case Kind.SETTING:

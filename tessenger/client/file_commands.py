@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from tessenger.client.channel import Channel
+from tessenger.client.effects import Ask, Effects, Note, Refuse, Show, Tell
 from tessenger.client.files import FileProcess, ProcessDied, Report
-from tessenger.client.local_files import absolute, files_in, is_folder, unreadable
-from tessenger.client.offers import Ask, Effects, Note, Refuse, Show, Tell, Transfers
+from tessenger.client.local_files import absolute, is_folder, look_into, said_left_out, unreadable
+from tessenger.client.offers import Transfers
 from tessenger.client.output import Output
 from tessenger.client.transfer import describe
-from tessenger.wire.messages import Accepted, AnyAnswer, Cancelled, Offer, Rejected
+from tessenger.wire.messages import Accepted, AnyAnswer, Cancelled, Folder, Offer, Rejected
 from tessenger.wire.text import clean_line
 
 TICK_SECONDS = 1.0
@@ -40,8 +41,8 @@ class FileCommands:
             "p2pvideo": self._p2pvideo,
             "sendfile": self._sendfile,
             "transfers": self._transfers,
-            "accept": lambda number: self._apply(self.transfers.accept(int(number))),
-            "reject": lambda number: self._apply(self.transfers.reject(int(number))),
+            "accept": lambda which="": self._apply(self.transfers.answer(which, takes=True)),
+            "reject": lambda which="": self._apply(self.transfers.answer(which, takes=False)),
             "cancel": lambda number: self._apply(self.transfers.cancel(int(number))),
         }
 
@@ -97,19 +98,27 @@ class FileCommands:
     def _sendfile(self, to: str, *paths: str) -> None:
         for path in paths:
             full = absolute(path)
-            whole_folder = is_folder(full, path)
-            problem = "" if whole_folder else unreadable(full, path)
+            if is_folder(full, path):
+                self._send_folder(to, full, path)
+                continue
+            problem = unreadable(full, path)
             if problem:
                 self._output.refuse(problem)
-                continue
-            files = list(files_in(full)) if whole_folder else [(full, full.name)]
-            if not files:
-                self._output.refuse(f"There is no file in {clean_line(path)}.")
-            for file, name in files:
-                self._offer(to, file, name)
+            else:
+                self._offer(to, full, full.name)
 
-    def _offer(self, to: str, file: Path, name: str) -> None:
-        self._apply(self.transfers.send(secrets.token_hex(8), to, str(file), name, self._loop.time()))
+    def _send_folder(self, to: str, full: Path, path: str) -> None:
+        contents = look_into(full)
+        if contents.left_out:
+            self._output.notice(f"Not sent of {clean_line(path)}: {said_left_out(contents.left_out)}.")
+        if not contents.parts:
+            self._output.refuse(f"There is nothing in {clean_line(path)} that can be sent.")
+        folder = Folder(secrets.token_hex(8), len(contents.parts), contents.size)
+        for part, name in contents.parts:
+            self._offer(to, part, name, folder)
+
+    def _offer(self, to: str, file: Path, name: str, folder: Folder | None = None) -> None:
+        self._apply(self.transfers.send(secrets.token_hex(8), to, str(file), name, self._loop.time(), folder))
 
     def _transfers(self) -> None:
         self._output.show("\n".join(map(describe, self.transfers)) or "There are no transfers.")

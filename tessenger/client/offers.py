@@ -9,27 +9,28 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from tessenger.client import render
+from tessenger.client.effects import Ask, Effects, Note, Refuse, Show, Tell
+from tessenger.client.incoming import FOLDER_REFUSED, Incoming
 from tessenger.client.receiver_messages import (
     Abort,
     AnyFromReceiver,
-    AnyToReceiver,
     Done,
     Failed,
     Opened,
     OpenFile,
     Progress,
     Ready,
-    ReceiveFile,
     Resumed,
     SendFile,
 )
 from tessenger.client.transfer import State, Transfer, because, percent
 from tessenger.client.transfer_list import TransferList
+from tessenger.config import TransferSection
 from tessenger.wire.messages import (
     Accept,
     Accepted,
@@ -37,6 +38,7 @@ from tessenger.wire.messages import (
     Cancel,
     Cancelled,
     Error,
+    Folder,
     Offer,
     P2PVideo,
     Reject,
@@ -50,43 +52,21 @@ OFFER_SECONDS = 300.0
 AT_ONCE = 8
 """Files of one's own that are offered or on their way at a time; those behind them in the same command wait."""
 
+_NOT_BEGUN = (State.OFFERED, State.WAITING)
+"""The UDP process of whoever is to receive it does not know of it."""
+
 CANCELLED = "cancelled"
 """The reason that a UDP process is given, and gives, where there is no other."""
 
 
-class Ask(Struct, frozen=True):
-    """Send this request; its answer goes to `answered`."""
+class _Waiting(NamedTuple):
+    """A file that is to be offered."""
 
     transfer: str
-    request: P2PVideo | Accept | Reject | Cancel
-
-
-class Tell(Struct, frozen=True):
-    """Give this to the UDP process."""
-
-    message: AnyToReceiver
-
-
-class Show(Struct, frozen=True):
-    """Show this as an event of the chat."""
-
-    text: str
-
-
-class Refuse(Struct, frozen=True):
-    """Say that what was asked for is not done, and why."""
-
-    text: str
-
-
-class Note(Struct, frozen=True):
-    """Mention this aside."""
-
-    text: str
-
-
-Effect = Ask | Tell | Show | Refuse | Note
-Effects = list[Effect]
+    peer: str
+    path: str
+    name: str
+    folder: Folder | None
 
 
 class Transfers:
@@ -96,12 +76,12 @@ class Transfers:
     refused. 0 takes none unasked: this is a bound of trust and no limit that 0 could switch off.
     """
 
-    def __init__(self, user: str, *, auto_accept_below: int, asks: bool) -> None:
+    def __init__(self, user: str, limits: TransferSection, *, asks: bool) -> None:
         self._user = user
-        self._auto_accept_below = auto_accept_below
         self._asks = asks
         self._all = TransferList()
-        self._waiting: deque[tuple[str, str, str, str]] = deque()  # transfer, peer, path, name
+        self._incoming = Incoming(user, self._all, limits, asks=asks)
+        self._waiting: deque[_Waiting] = deque()
 
     def __iter__(self) -> Iterator[Transfer]:
         return iter(self._all)
@@ -113,43 +93,36 @@ class Transfers:
 
     # ---- commands ----
 
-    def send(self, transfer: str, peer: str, path: str, name: str, now: float) -> Effects:
+    def send(
+        self, transfer: str, peer: str, path: str, name: str, now: float, folder: Folder | None = None
+    ) -> Effects:  # fmt: skip
         """Offer the file at `path` (absolute) to `peer` as `name`, under a new transfer id, once its turn comes."""
-        self._waiting.append((transfer, peer, path, name))
+        self._waiting.append(_Waiting(transfer, peer, path, name, folder))
         return self.start_waiting(now)
 
     def start_waiting(self, now: float) -> Effects:
-        """Offer files that wait until others of one's own have ended."""
-        effects: Effects = []
+        """Offer files, and take those of others, that wait until others have ended."""
+        effects = self._incoming.begin_waiting()
         open_now = sum(t.outgoing and not t.ended for t in self)
         while self._waiting and open_now < AT_ONCE:
-            transfer, peer, path, name = self._waiting.popleft()
-            self._all.new(transfer, peer, clean_line(name), outgoing=True, state=State.OPENING, since=now)
+            transfer, peer, path, name, folder = self._waiting.popleft()
+            self._all.new(
+                transfer, peer, clean_line(name), outgoing=True, state=State.OPENING, since=now, folder=folder
+            )
             effects.append(Tell(OpenFile(transfer, os.fsencode(path), name if "/" in name else "")))
             open_now += 1
         return effects
 
-    def accept(self, number: int) -> Effects:
-        """Take an offer."""
-        t = self._all.numbered(number)
-        if t is None or t.outgoing or t.state is not State.OFFERED:
-            return [Refuse(_no_offer(number))]
-        return self._take(t)
-
-    def reject(self, number: int) -> Effects:
-        """Refuse an offer."""
-        t = self._all.numbered(number)
-        if t is None or t.outgoing or t.state is not State.OFFERED:
-            return [Refuse(_no_offer(number))]
-        self._all.end(t, "refused")
-        return [Ask(t.id, Reject(0, t.peer, t.id)), Show(f"You have refused {t.name} from {t.peer}.")]
+    def answer(self, which: str, *, takes: bool) -> Effects:
+        """Take or refuse an offer by its number, every offer with `all`, or with "" the only one."""
+        return self._incoming.answer(which, takes=takes)
 
     def cancel(self, number: int) -> Effects:
         """Give a transfer up."""
         t = self._all.numbered(number)
         if t is None or t.ended:
             return [Refuse(f"There is no transfer {number} to cancel. /transfers shows them.")]
-        self._all.end(t, "cancelled")
+        self._end(t, "cancelled")
         return [*self._give_up(t, CANCELLED), Show(f"{t.name} has been cancelled.")]
 
     def leave(self) -> Effects:
@@ -157,7 +130,7 @@ class Transfers:
         effects: Effects = []
         self._waiting.clear()
         for t in [t for t in self if not t.ended]:
-            self._all.end(t, "you have left")
+            self._end(t, "you have left")
             effects += self._give_up(t, f"{self._user} has left", keep=True)
         return effects
 
@@ -166,7 +139,7 @@ class Transfers:
     def event(self, event: Offer | Accepted | Rejected | Cancelled, now: float) -> Effects:
         """An event about a transfer came. Of others than the transfer's own peer it is ignored."""
         if isinstance(event, Offer):
-            return self._offered(event, now)
+            return self._incoming.offered(event, now)
         t = self._all.get(event.transfer)
         if t is None or t.ended or t.peer.lower() != event.sender.lower():
             return []
@@ -177,7 +150,9 @@ class Transfers:
             begin: Effects = [Tell(SendFile(t.id, self._user, t.peer, event.key, event.host, event.port))]
             return begin if self._asks else [*begin, Note(f"Sending {t.name} ({render.size(t.size)}) to {t.peer}.")]
         reason = clean_line(event.reason)
-        self._all.end(t, reason or ("refused" if isinstance(event, Rejected) else "cancelled"))
+        if reason == FOLDER_REFUSED and t.folder is not None:
+            return self._folder_refused(t, t.folder)
+        self._end(t, reason or ("refused" if isinstance(event, Rejected) else "cancelled"))
         what = f"{t.peer} has {'refused' if isinstance(event, Rejected) else 'cancelled'} {t.name}"
         # Whether it can be resumed, the other side's UDP process says; if it cannot, it may be resumed.
         return [Tell(Abort(t.id, reason or "cancelled by the other side", keep=True)), Show(because(what, reason))]
@@ -190,7 +165,7 @@ class Transfers:
         text = render.error(answer)
         if t.ended:
             return []  # the other side is gone as well, or knows already
-        self._all.end(t, text)
+        self._end(t, text)
         return [Tell(Abort(t.id, text)), Show(text)]
 
     # ---- the UDP process ----
@@ -203,7 +178,7 @@ class Transfers:
         match report:
             case Opened(name=name, size=size, key=key):
                 self._all.put(replace(t, state=State.OFFERED, name=clean_line(name), size=size, since=now))
-                return [Ask(t.id, P2PVideo(0, t.peer, t.id, name, size, key))]
+                return [Ask(t.id, P2PVideo(0, t.peer, t.id, name, size, key, t.folder))]
             case Ready(key=key):
                 self._all.put(replace(t, state=State.ACCEPTED, since=now))
                 return [Ask(t.id, Accept(0, t.peer, t.id, key))]
@@ -225,65 +200,53 @@ class Transfers:
 
     def process_died(self, now: float) -> Effects:
         """The UDP process is gone, and with it every transfer that it knew."""
-        known = [t for t in self if not t.ended and (t.outgoing or t.state is not State.OFFERED)]
+        known = [t for t in self if not t.ended and (t.outgoing or t.state not in _NOT_BEGUN)]
         effects = [effect for t in known for effect in self._failed(t, "the file process ended unexpectedly")]
         return [effect for effect in effects if not isinstance(effect, Tell)]
 
     def tick(self, now: float) -> Effects:
         """Withdraw offers that nobody answered in `OFFER_SECONDS`; the receiver forgets them a little later."""
         effects: Effects = []
-        for t in [t for t in self if t.state is State.OFFERED and now - t.since >= OFFER_SECONDS]:
+        for t in [t for t in self if t.state in _NOT_BEGUN and now - t.since >= OFFER_SECONDS]:
             if t.outgoing:
-                self._all.end(t, "no answer")
+                self._end(t, "no answer")
                 late = f"within {OFFER_SECONDS:g} seconds"
                 effects += self._give_up(t, f"nobody answered {late}")
                 effects.append(Show(f"{t.peer} did not answer {late}: {t.name} was not sent."))
             elif now - t.since >= OFFER_SECONDS + 10:
-                self._all.end(t, "the offer is too old")
+                self._end(t, "the offer is too old")
         return effects
 
     # ---- steps ----
 
-    def _offered(self, event: Offer, now: float) -> Effects:
-        if event.transfer in self._all:
-            return []
-        peer, name, size = clean_line(event.sender), clean_line(event.name), event.size
-        t = self._all.new(
-            event.transfer, peer, name, outgoing=False, state=State.OFFERED, since=now, size=size, offer=event
-        )
-        what = f"{name} ({render.size(size)})"
-        limit = self._auto_accept_below
-        if limit and size <= limit:
-            return [Note(f"Receiving {what} from {peer}."), *self._take(t)]
-        if self._asks:
-            return [Show(f"{peer} offers {what}: /accept {t.number} or /reject {t.number}")]
-        self._all.end(t, "refused")
-        reason = f"only files up to {render.size(limit)} are taken without asking" if limit else "nobody can be asked"
-        return [Ask(t.id, Reject(0, peer, t.id, reason)), Note(f"Refused {what} from {peer}: {reason}.")]
+    def _end(self, t: Transfer, reason: str) -> None:
+        self._all.end(t, reason)
+        self._incoming.ended(t)
 
-    def _take(self, t: Transfer) -> Effects:
-        offer = t.offer
-        assert offer is not None, "only offers of others can be taken"
-        self._all.put(replace(t, state=State.PREPARING))
-        return [
-            Tell(
-                ReceiveFile(
-                    transfer=t.id, sender=offer.sender, receiver=self._user, name=offer.name, size=offer.size,
-                    key=offer.key, host=offer.host, port=offer.port,
-                )
-            )
-        ]  # fmt: skip
+    def _folder_refused(self, t: Transfer, folder: Folder) -> Effects:
+        """Withdraw all of a folder of which the other side wants nothing; that is said once."""
+        self._waiting = deque(each for each in self._waiting if each.folder != folder)
+        effects: Effects = []
+        for each in [each for each in self if each.folder == folder and each.state in (State.OPENING, State.OFFERED)]:
+            self._end(each, "refused")
+            effects.append(Tell(Abort(each.id, CANCELLED)))
+            if each.state is State.OFFERED and each.id != t.id:
+                effects.append(Ask(each.id, Cancel(0, each.peer, each.id)))
+        return [*effects, Show(f"{t.peer} has refused the folder {t.name.partition('/')[0]}.")]
 
     def _done(self, t: Transfer, report: Done) -> Effects:
         self._all.put(replace(t, state=State.DONE, size=report.size, done=report.size, code=report.code))
         speed = f"{render.size(report.size)} in {report.seconds:.1f} s"
         code = f", code {report.code}" if report.code else ""
+        path = clean_line(report.path)
+        if self._asks and not t.outgoing:  # its code is in /transfers
+            return [Show(f"Received {t.name} from {t.peer}: {speed}, saved as {path}")]
         if t.outgoing:
             return [Show(f"{t.name} has been uploaded."), Note(f"{t.name}: {speed}{code}")]
-        return [Show(f"Received {t.name} from {t.peer}"), Note(f"Saved as {clean_line(report.path)}: {speed}{code}")]
+        return [Show(f"Received {t.name} from {t.peer}"), Note(f"Saved as {path}: {speed}{code}")]
 
     def _failed(self, t: Transfer, reason: str) -> Effects:
-        self._all.end(t, reason)
+        self._end(t, reason)
         told = [] if t.state is State.OPENING else self._give_up(t, reason)
         sent, received = f"{t.name} could not be sent to {t.peer}", f"{t.name} from {t.peer} could not be received"
         return [*told, Show(because(sent if t.outgoing else received, reason))]
@@ -291,7 +254,7 @@ class Transfers:
     def _give_up(self, t: Transfer, reason: str, *, keep: bool = False) -> Effects:
         """Tell both the UDP process and the other side, as far as they know of it."""
         short = "" if reason == CANCELLED else reason[:255]  # what it is called says it already
-        if not t.outgoing and t.state is State.OFFERED:
+        if not t.outgoing and t.state in _NOT_BEGUN:
             return [Ask(t.id, Reject(0, t.peer, t.id, short))]
         tell: Effects = [Tell(Abort(t.id, reason, keep))]
         return tell if t.state is State.OPENING else [*tell, Ask(t.id, Cancel(0, t.peer, t.id, short))]
@@ -302,7 +265,3 @@ def _resumed(t: Transfer, done: int) -> str:
     if not done:
         return f"{t.name} is not the file of the earlier try any more: all of it is sent."
     return f"Resuming {t.name}: {render.size(done)} of {render.size(t.size)} are there already."
-
-
-def _no_offer(number: int) -> str:
-    return f"There is no offer {number}. /transfers shows them."

@@ -7,7 +7,7 @@ from enum import Enum
 from msgspec import Struct
 
 from tessenger.client import render
-from tessenger.wire.messages import Offer
+from tessenger.wire.messages import Folder, Offer
 
 
 class State(Enum):
@@ -15,6 +15,7 @@ class State(Enum):
 
     OPENING = "opening"
     OFFERED = "offered"
+    WAITING = "waiting for its turn"
     PREPARING = "accepted"
     ACCEPTED = "accepted, connecting"
     RUNNING = "running"
@@ -42,6 +43,10 @@ class Transfer(Struct, frozen=True):
     reason: str = ""
     code: str = ""
     offer: Offer | None = None
+    is_unasked: bool = False
+    """Taken without asking anybody."""
+    folder: Folder | None = None
+    """What one of one's own files is sent with."""
 
     @property
     def ended(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from tessenger.client.transfer import State, Transfer
-from tessenger.wire.messages import Offer
+from tessenger.wire.messages import Folder, Offer
 
 KEPT = 20
 """How many ended transfers /transfers still shows."""
@@ -36,11 +36,11 @@ class TransferList:
 
     def new(
         self, transfer: str, peer: str, name: str, *, outgoing: bool, state: State, since: float, size: int = 0,
-        offer: Offer | None = None,
+        offer: Offer | None = None, folder: Folder | None = None,
     ) -> Transfer:  # fmt: skip
         """Begin one, under the next number."""
         self._numbers += 1
-        t = Transfer(transfer, self._numbers, peer, name, outgoing, state, since, size=size, offer=offer)
+        t = Transfer(transfer, self._numbers, peer, name, outgoing, state, since, size, offer=offer, folder=folder)
         self.put(t)
         return t
 

@@ -180,8 +180,22 @@ class Away(Request, tag="away", frozen=True, gc=False):
     text: ShortText = ""
 
 
-class P2PVideo(Request, tag="p2pvideo", frozen=True, gc=False):
-    """Offer a file to someone. `key` is the sender's ephemeral public key, from its UDP process."""
+class Folder(Struct, frozen=True, gc=False):
+    """What a file is sent with: `id` is the same for all of it, `files` and `bytes` are how much that is together.
+
+    Sixteen hexadecimal digits, as of a transfer. An empty folder counts as a file.
+    """
+
+    id: TransferId
+    files: Count
+    bytes: Size
+
+
+class P2PVideo(Request, tag="p2pvideo", frozen=True, gc=False, omit_defaults=True):
+    """Offer a file to someone. `key` is the sender's ephemeral public key, from its UDP process.
+
+    `folder`: what it is a part of. A `name` that ends with a slash, of `size` 0, is an empty folder.
+    """
 
     id: Id
     to: str
@@ -189,6 +203,7 @@ class P2PVideo(Request, tag="p2pvideo", frozen=True, gc=False):
     name: str
     size: Size
     key: PublicKey
+    folder: Folder | None = None
 
 
 class Accept(Request, tag="accept", frozen=True, gc=False):
@@ -564,8 +579,8 @@ class GroupLeft(Answer, tag="groupleft", frozen=True, gc=False):
     user: str
 
 
-class Offer(Answer, tag="offer", frozen=True, gc=False):
-    """Someone offers you a file, and takes datagrams at `host`:`port`."""
+class Offer(Answer, tag="offer", frozen=True, gc=False, omit_defaults=True):
+    """Someone offers you a file, and takes datagrams at `host`:`port`. `folder`: what it comes with, so they say."""
 
     seq: Seq
     at: Moment
@@ -576,6 +591,7 @@ class Offer(Answer, tag="offer", frozen=True, gc=False):
     key: str
     host: str
     port: Port
+    folder: Folder | None = None
 
 
 class Accepted(Answer, tag="accepted", frozen=True, gc=False):

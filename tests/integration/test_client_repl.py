@@ -173,7 +173,7 @@ def test_several_completions_are_a_menu(terminal: PtyTerminal) -> None:
     """What they have in common is put in, Tab goes through them."""
     terminal.type("/a" + TAB)
     terminal.until_shown("/activeuser ")
-    terminal.until_shown("Take a file that was offered to you.")
+    terminal.until_shown("Take a file or folder that was offered to you.")
     terminal.type(TAB)
     terminal.until_line("> /activeuser")
 
@@ -407,10 +407,9 @@ def test_an_offer_above_the_limit_is_asked_about(server: FakeServer, terminal: P
 
 
 def test_a_small_file_is_saved_and_said_where(server: FakeServer, terminal: PtyTerminal) -> None:
-    """The words of the original description, and a second line with the place."""
+    """The words of the original description, and behind them the place."""
     server.push("aaa", Offer(server.number(), AT, "bbb", "0123456789abcdef", "a.mp4", 5, KEY, "127.0.0.1", 9))
-    terminal.until_shown("Received a.mp4 from bbb")
-    terminal.until_shown("Saved as downloads/a.mp4")
+    terminal.until_shown("Received a.mp4 from bbb: 5 B in 0.5 s, saved as downloads/a.mp4")
 
 
 def test_cancelling_an_offer(server: FakeServer, terminal: PtyTerminal, tmp_path: Path) -> None:

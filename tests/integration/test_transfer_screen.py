@@ -103,3 +103,30 @@ def test_reject(server: ServerProcess, bbb: PipedClient, tmp_path: Path) -> None
         assert bbb.answer() == ["aaa has refused theirs.mp4."]
         terminal.type("/accept 1" + ENTER)
         terminal.until_shown("There is no offer 1. /transfers shows them.")
+
+
+def test_a_folder_is_one_question(server: ServerProcess, bbb: PipedClient, tmp_path: Path) -> None:
+    """With its files and bytes; /accept without a number takes it, and each file that comes is one line."""
+    for name in ("a.mp4", "day 1/b.mp4", "day 1/c.mp4"):
+        path = tmp_path / "bbb" / "holiday" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(600_000))
+    (tmp_path / "bbb" / "holiday" / "empty").mkdir()
+    with _terminal(server, tmp_path, 120, 24) as terminal:
+        bbb.type("sendfile aaa holiday")
+        terminal.until_shown("bbb offers the folder holiday (4 files, 1.8 MB): /accept 1 or /reject 1")
+        terminal.type("/accept" + ENTER)
+        for _ in range(4):
+            (line,) = bbb.answer()
+            assert line.endswith("has been uploaded.")
+        for name in ("a.mp4", "day 1/b.mp4", "day 1/c.mp4", "empty/"):
+            terminal.until_shown(f"Received holiday/{name} from bbb: ")
+        assert not any("/accept" in line or "Saved as" in line for line in terminal.lines()[-10:])
+    landed = tmp_path / "aaa" / "downloads" / "holiday"
+    assert sorted(path.relative_to(landed).as_posix() for path in landed.rglob("*")) == [
+        "a.mp4",
+        "day 1",
+        "day 1/b.mp4",
+        "day 1/c.mp4",
+        "empty",
+    ]

@@ -300,6 +300,15 @@ def test_an_offer_carries_where_its_sender_takes_datagrams(world: World, aaa: Wo
     assert accepted == messages.Accepted(accepted.seq, world.now, "bbb", TRANSFER, KEY, "127.0.0.1", 13001)
 
 
+def test_an_offer_says_what_folder_it_is_of(aaa: WorldClient, bbb: WorldClient) -> None:
+    """An empty one, too, whose name ends with a slash."""
+    folder = messages.Folder("f" * 16, 15, 62_914_560)
+    assert aaa.ask(P2PVideo(2, "bbb", TRANSFER, "holiday/empty/", 0, KEY, folder)) == Offered(2, TRANSFER)
+    (offer,) = bbb.synced()
+    assert isinstance(offer, messages.Offer)
+    assert (offer.name, offer.folder) == ("holiday/empty/", folder)
+
+
 def test_where_a_client_wants_files_is_in_offers_alone(world: World, bbb: WorldClient) -> None:
     """Also after a resume on another worker, which is by the address that is seen then."""
     aaa = world.sign_in("aaa", 1, udp_port=13000, udp_host="192.0.2.7")

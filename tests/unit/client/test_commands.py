@@ -89,6 +89,8 @@ def test_lone_surrogates_do_not_reach_the_wire() -> None:
         ),
         ("p2pvideo bbb 'my", "A quotation mark is not closed. Usage: /p2pvideo USER FILE"),
         ("accept one", "one is not the number of a transfer. /transfers shows them."),
+        ("cancel all", "all is not the number of a transfer. /transfers shows them."),
+        ("accept 1 2", "/accept has too many arguments. Usage: /accept [NUMBER|all]"),
         ("accept ²", "² is not the number of a transfer. /transfers shows them."),
     ],
 )
@@ -103,6 +105,8 @@ def test_arguments() -> None:
     assert values("creategroup g") == ("g",)
     assert values("help") == ()
     assert values("accept 12") == ("12",)
+    assert values("accept ALL") == ("all",)
+    assert values("reject") == ()
 
 
 def test_help_has_every_command() -> None:

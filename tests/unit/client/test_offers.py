@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tessenger.client.offers import OFFER_SECONDS, Ask, Effect, Note, Refuse, Show, Tell, Transfers
+from tessenger.client.effects import Ask, Effect, Note, Refuse, Show, Tell
+from tessenger.client.offers import OFFER_SECONDS, Transfers
 from tessenger.client.receiver_messages import (
     Abort,
     Done,
@@ -20,6 +21,7 @@ from tessenger.client.receiver_messages import (
 )
 from tessenger.client.transfer import describe
 from tessenger.client.transfer_list import KEPT
+from tessenger.config import TransferSection
 from tessenger.wire.messages import (
     Accept,
     Accepted,
@@ -40,7 +42,7 @@ KEY, PEER_KEY = "k" * 43, "p" * 43
 
 def transfers(*, limit: int = 100, asks: bool = True) -> Transfers:
     """Return those of aaa."""
-    return Transfers("aaa", auto_accept_below=limit, asks=asks)
+    return Transfers("aaa", TransferSection(auto_accept_below=limit), asks=asks)
 
 
 def offer(size: int = 10, *, name: str = "a.mp4", transfer: str = ID) -> Offer:
@@ -93,20 +95,29 @@ def test_a_small_file_is_received_by_itself() -> None:
     """Offers up to the limit are taken as in the original description."""
     mine = transfers(limit=10)
     receive = ReceiveFile(ID, "bbb", "aaa", "a.mp4", 10, PEER_KEY, "10.0.0.2", 13_001)
-    assert mine.event(offer(10), 0.0) == [Note("Receiving a.mp4 (10 B) from bbb."), Tell(receive)]
+    assert mine.event(offer(10), 0.0) == [Tell(receive)]
     assert mine.report(Ready(ID, KEY), 0.0) == [Ask(ID, Accept(0, "bbb", ID, KEY))]
     assert not mine.uploading
     effects = mine.report(Done(ID, "/downloads/a (1).mp4", 10, 1.0, ""), 0.0)
-    assert effects == [Show("Received a.mp4 from bbb"), Note("Saved as /downloads/a (1).mp4: 10 B in 1.0 s")]
+    assert effects == [Show("Received a.mp4 from bbb: 10 B in 1.0 s, saved as /downloads/a (1).mp4")]
+
+
+def test_in_a_pipe_a_received_file_is_the_line_of_the_description() -> None:
+    """What else there is to say about it is said aside."""
+    mine = transfers(limit=10, asks=False)
+    assert mine.event(offer(10), 0.0)[0] == Note("Receiving a.mp4 (10 B) from bbb.")
+    effects = mine.report(Done(ID, "/downloads/a (1).mp4", 10, 1.0, "42 17"), 0.0)
+    said = "Saved as /downloads/a (1).mp4: 10 B in 1.0 s, code 42 17"
+    assert effects == [Show("Received a.mp4 from bbb"), Note(said)]
 
 
 def test_a_large_file_is_asked_about() -> None:
     """By its number, which /accept takes once."""
     mine = transfers(limit=10)
     assert shown(mine.event(offer(11), 0.0)) == ["bbb offers a.mp4 (11 B): /accept 1 or /reject 1"]
-    assert mine.accept(2) == [Refuse("There is no offer 2. /transfers shows them.")]
-    assert [type(effect) for effect in mine.accept(1)] == [Tell]
-    assert mine.accept(1) == [Refuse("There is no offer 1. /transfers shows them.")]
+    assert mine.answer("2", takes=True) == [Refuse("There is no offer 2. /transfers shows them.")]
+    assert [type(effect) for effect in mine.answer("1", takes=True)] == [Tell]
+    assert mine.answer("1", takes=True) == [Refuse("There is no offer 1. /transfers shows them.")]
 
 
 def test_a_large_file_is_refused_where_nobody_can_be_asked() -> None:
@@ -132,8 +143,8 @@ def test_refusing() -> None:
     """/reject tells the sender, and the offer is gone."""
     mine = transfers(limit=1)
     mine.event(offer(), 0.0)
-    assert mine.reject(1) == [Ask(ID, Reject(0, "bbb", ID)), Show("You have refused a.mp4 from bbb.")]
-    assert mine.reject(1) == [Refuse("There is no offer 1. /transfers shows them.")]
+    assert mine.answer("1", takes=False) == [Ask(ID, Reject(0, "bbb", ID)), Show("You have refused a.mp4 from bbb.")]
+    assert mine.answer("1", takes=False) == [Refuse("There is no offer 1. /transfers shows them.")]
 
 
 @pytest.mark.parametrize(
@@ -245,12 +256,12 @@ def test_the_file_process_dies() -> None:
     effects = mine.process_died(1.0)
     assert shown(effects) == ["a.mp4 could not be sent to bbb: the file process ended unexpectedly."]
     assert not any(isinstance(effect, Tell) for effect in effects)
-    assert [type(effect) for effect in mine.accept(2)] == [Tell]
+    assert [type(effect) for effect in mine.answer("2", takes=True)] == [Tell]
 
 
 def test_names_of_others_are_cleaned() -> None:
     """A file name is shown harmless; it goes to the UDP process as it came, which has its own rules for it."""
-    mine = transfers()
+    mine = transfers(asks=False)
     effects = mine.event(offer(name="a\x1b]0;x\x07\u202e.mp4"), 0.0)
     assert effects[0] == Note("Receiving a␛]0;x␇\ufffd.mp4 (10 B) from bbb.")
 
@@ -260,5 +271,5 @@ def test_ended_transfers_are_forgotten_in_time() -> None:
     mine = transfers(limit=1)
     for number in range(KEPT + 5):
         mine.event(offer(transfer=f"{number:016x}"), 0.0)
-        mine.reject(number + 1)
+        mine.answer(str(number + 1), takes=False)
     assert [t.number for t in mine] == list(range(6, KEPT + 6))

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tessenger.client.local_files import files_in
-from tessenger.client.offers import Tell, Transfers
+from tessenger.client.effects import Tell
+from tessenger.client.local_files import look_into
+from tessenger.client.offers import Transfers
 from tessenger.client.receiver_messages import OpenFile, decode_to_receiver, encode
 from tessenger.client.source_file import SourceFile, printable
+from tessenger.config import TransferSection
 from tessenger.errors import TransferError
 from tessenger.transfer.blocks import BLOCK
 
@@ -67,9 +69,9 @@ def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
     folder.mkdir()
     path = folder / os.fsdecode(b"\xff.txt")
     path.write_bytes(b"hi")
-    ((found, name),) = files_in(folder)
+    ((found, name),) = look_into(folder).parts
     assert (found, name) == (path, "caf\ufffd/\ufffd.txt")
-    transfers = Transfers("aaa", auto_accept_below=0, asks=False)
+    transfers = Transfers("aaa", TransferSection(), asks=False)
     (tell,) = transfers.send("0" * 16, "bbb", str(found), name, 0.0)
     assert isinstance(tell, Tell)
     command = decode_to_receiver(encode(tell.message))
