@@ -83,12 +83,14 @@ def whois(re: int, user: str, present: Present, reader: str) -> bytes:
     )
 
 
-def all_names(re: int, present: Present, reader: str) -> bytes:
-    """The names of users online, and of the groups that `reader` may know of."""
+def all_names(re: int, present: Present, reader: str, accounts: Iterable[str] = ()) -> bytes:
+    """The names of users online, and of the groups that `reader` may know of; of `accounts`, who is not online."""
     users = (s.user for s in present.online.values())
+    away = (user for user in accounts if names.key(user) not in present.online)
     key = names.key(reader)
     groups = (g.name for g in present.groups.values() if not g.private or key in g.members or key in g.invited)
     lines = [messages.NamesAnswer(re, users=chunk, more=True) for chunk, _ in _chunks(users)]
+    lines += [messages.NamesAnswer(re, others=chunk, more=True) for chunk, _ in _chunks(away) if chunk]
     lines += [messages.NamesAnswer(re, groups=chunk, more=more) for chunk, more in _chunks(groups)]
     return b"".join(map(line, lines))
 

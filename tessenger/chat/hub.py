@@ -68,6 +68,10 @@ class Accounts(Protocol):
         """Return the name as the credentials have it, or None."""
         ...
 
+    def everybody(self) -> Iterable[str]:
+        """Return all names, as the credentials have them."""
+        ...
+
     def secret(self, user: str) -> str | None:
         """Return what stands for the user's password in the credentials, or None: another one, another password."""
         ...

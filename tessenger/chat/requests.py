@@ -144,7 +144,12 @@ def cancel(hub: Hub, link: Link, request: messages.Cancel) -> Refusal | None:
 
 def list_names(hub: Hub, link: Link, request: messages.Names) -> Refusal | None:
     """What can be completed."""
-    hub.barrier(link, lambda: hub.say(link, answers.all_names(request.id, hub.present, link.user)))
+
+    def now() -> None:
+        accounts = hub.accounts.everybody() if request.everybody else ()
+        hub.say(link, answers.all_names(request.id, hub.present, link.user, accounts))
+
+    hub.barrier(link, now)
     return None
 
 

@@ -73,7 +73,9 @@ def resume(hub: Hub, link: Link, request: Resume) -> Refusal | None:
         session = _session_of(hub, request.token)
         if link.ended:
             return
-        if session is None:
+        if session is None and _is_voided(hub, request.token):
+            _deny(hub, link, request.id, "invalid_password", words.PASSWORD_CHANGED)
+        elif session is None:
             _deny(hub, link, request.id, "session_expired")
         elif isinstance(result, ClaimRefused | Unavailable):
             _deny(hub, link, request.id, "unavailable")
@@ -123,10 +125,10 @@ def _is_spoken(hub: Hub, link: Link, request: Login | Resume) -> bool:
     return False
 
 
-def _deny(hub: Hub, link: Link, re: int, code: DeniedCode) -> None:
+def _deny(hub: Hub, link: Link, re: int, code: DeniedCode, text: str = "") -> None:
     """Say no, and go on or close."""
     link.busy = False
-    hub.say(link, answers.line(Denied(re, code, _DENIALS[code])))
+    hub.say(link, answers.line(Denied(re, code, text or _DENIALS[code])))
     if code in {"blocked", "blocked_now"}:
         hub.end(link)
     else:
@@ -219,13 +221,24 @@ def _welcome(hub: Hub, link: Link, re: int, token: str, seq: int, after: int) ->
     return link.hold()
 
 
-def _session_of(hub: Hub, token: str) -> Session | None:
-    """Return the session that a token resumes, if it is still good."""
+def _numbered(hub: Hub, token: str) -> Session | None:
+    """Return the session that has the number in a token, whether or not the token is good for it."""
     number, _, _ = token.partition(".")
     try:
-        session = hub.present.sessions.get(int(number, 16))
+        return hub.present.sessions.get(int(number, 16))
     except ValueError:
         return None
+
+
+def _is_voided(hub: Hub, token: str) -> bool:
+    """Tell whether a token's session goes on without one: its user has another password since. It names nobody."""
+    session = _numbered(hub, token)
+    return session is not None and not session.token_hash
+
+
+def _session_of(hub: Hub, token: str) -> Session | None:
+    """Return the session that a token resumes, if it is still good."""
+    session = _numbered(hub, token)
     if session is None or session.expires <= hub.now():
         return None
     secret = hub.accounts.secret(session.user)

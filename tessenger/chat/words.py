@@ -9,6 +9,7 @@ INVALID_PASSWORD = "Invalid password. Please try again."  # noqa: S105 what is s
 BLOCKED_NOW = "Invalid details. Your account has been blocked. Please try again later."
 BLOCKED = "Your account is blocked due to multiple login failures. Please try again later."
 SESSION_EXPIRED = "Your session is over. Please sign in again."
+PASSWORD_CHANGED = "Your password has been changed. Please sign in with the new one."  # noqa: S105 what is said
 UNAVAILABLE = "The server is busy. Please try again in a moment."
 NOT_SIGNED_IN = "Please sign in first."
 ALREADY_SIGNED_IN = "You are signed in already."

@@ -43,6 +43,15 @@ from tessenger.wire.text import clean_line
 WINDOW = 256
 """Unanswered requests before `room` waits; the server allows 1,024."""
 
+HEAR_SECONDS = 15.0
+"""How long a server without TLS may take for its first answer, before anybody is asked for a password."""
+
+NOT_HEARD = "Whoever listens there does not answer as a server of Tessenger does."
+
+HUNG_UP = (
+    "The server hung up without a word. A server with TLS, which is the usual case, needs a client without --no-tls."
+)
+
 WENT_BACK = "The server has gone back to an earlier state, perhaps a backup: it does not have all that you have seen."
 
 _T = TypeVar("_T")
@@ -84,6 +93,8 @@ class Channel:
             raise ConnectionFailed(self._said or LOST)
         self.fingerprint = link.fingerprint
         self._use(link)
+        if not link.fingerprint:
+            await self._hear(link)
 
     def deliver_to(self, on_event: Callable[[Event], None]) -> None:
         """Hand events on from here on; those that came right behind the sign-in first."""
@@ -239,8 +250,8 @@ class Channel:
         elif isinstance(answer, Replaced | Closing | Error):
             self._said = clean_line(answer.text)
             self._closing = isinstance(answer, Closing)
-            if isinstance(answer, Replaced):
-                self._finish(Ending(answer.text, said=True))
+            if isinstance(answer, Replaced) or (isinstance(answer, Error) and answer.code == "removed"):
+                self._finish(Ending(answer.text, said=True))  # there is nothing to come back to
 
     def _answered(self, re: int, answer: AnyAnswer) -> None:
         asked = self._unanswered.request(re)
@@ -298,6 +309,17 @@ class Channel:
         else:
             self._link.go_on()
             self._keep_alive.start()
+
+    async def _hear(self, link: Link) -> None:
+        """Wait for a sign of life: without TLS nothing else says that it is no password for somebody else."""
+        try:
+            async with asyncio.timeout(HEAR_SECONDS):
+                await self.ask(Ping(0))
+        except TimeoutError:
+            link.close()
+            raise ConnectionFailed(NOT_HEARD) from None
+        except ConnectionFailed as error:
+            raise ConnectionFailed(HUNG_UP if str(error) == LOST else str(error)) from None
 
     # ---- a session outlives its connection ----
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tessenger import standard_streams
+from tessenger import error_log, standard_streams
 from tessenger.client import app, options, profiles, render
 from tessenger.client.files import FileProcess, KeptRunning, NoFiles
 from tessenger.client.preferences import Preferences
@@ -51,6 +51,7 @@ def _run(asked: argparse.Namespace) -> int:
             standard_streams.say(line)
         return 0
     settings = options.settings(asked, os.environ, file, _warn)
+    _keep_failures(settings.config)
     os.environ.pop(options.PASSWORD_VARIABLE, None)  # the processes that this one starts need not have it
     files = file_process(settings.config)
     if asked.exec and not options.moves_files(asked.exec):
@@ -67,11 +68,23 @@ async def _session(asked: argparse.Namespace, settings: app.Settings, files: Fil
     return status
 
 
+def _keep_failures(config: Config) -> None:
+    """Have unexpected failures in a log, for whoever looks for their cause, instead of on the screen."""
+    state_dir = _state_dir(config)
+    if os.access(state_dir, os.W_OK):
+        error_log.keep(state_dir / "client.log")
+
+
+def _state_dir(config: Config) -> Path:
+    state_dir = Path(config.client.state_dir)
+    with contextlib.suppress(OSError):  # then there are no logs of faults
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return state_dir
+
+
 def file_process(config: Config) -> FileProcess:
     """Return the background process that moves files, not started yet."""
-    state_dir = Path(config.client.state_dir)
-    with contextlib.suppress(OSError):  # then there is no log of the process's own faults
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state_dir = _state_dir(config)
     return KeptRunning(
         ReceiverOptions(
             download_dir=config.transfer.download_dir,

@@ -172,7 +172,8 @@ def parse(line: str) -> Call | Mistake | None:
         return None
     command = BY_NAME.get(word.lower())
     if command is None:
-        return Mistake(unknown_command(word))
+        meant_one = line.lstrip().startswith("/")
+        return Mistake(unknown_command(word) if meant_one else _no_command(word))
     return _with_arguments(command, line[match.end() :])
 
 
@@ -224,6 +225,13 @@ def unknown_command(word: str) -> str:
     nearest = difflib.get_close_matches(word.lower(), BY_NAME, n=1, cutoff=0.5)
     hint = f"Did you mean /{nearest[0]}?" if nearest else "/help shows all commands."
     return f"Unknown command {_shown(word)}. {hint}"
+
+
+def _no_command(word: str) -> str:
+    """Return the answer to a line that may have been meant for somebody."""
+    if difflib.get_close_matches(word.lower(), BY_NAME, n=1, cutoff=0.7):
+        return unknown_command(word)
+    return f"Unknown command {_shown(word)}. To talk to someone, type /talk and a name first; /help shows all commands."
 
 
 def help_text(name: str | None = None) -> str | Mistake:

@@ -58,13 +58,15 @@ class GroupCommands:
         ask: Callable[[AnyRequest, Callable[[AnyAnswer], None]], None],
         output: Shows,
         on_left: Callable[[str], None],
+        on_away: Callable[[str], None],
     ) -> None:
         """`ask` sends a request and calls back with its answer, except an error, which it shows.
 
-        `on_left` hears of a group that one has left.
+        `on_left` hears of a group that one has left, `on_away` of what others are told ("": that one is there).
         """
         self._ask = ask
         self._on_left = on_left
+        self._on_away = on_away
         self._output = output
         self.handlers: dict[str, Callable[..., None]] = {
             "creategroup": self._creategroup,
@@ -114,7 +116,12 @@ class GroupCommands:
         if len(text) > MAX_AWAY:
             self._output.refuse(f"That is too long: at most {MAX_AWAY} characters.")
             return
-        self._ask(Away(0, text), shown(self._output, AwayAnswer, lambda a: render.away_set(a.text)))
+
+        def told(answer: AwayAnswer) -> str:
+            self._on_away(answer.text)
+            return render.away_set(answer.text)
+
+        self._ask(Away(0, text), shown(self._output, AwayAnswer, told))
 
 
 def shown(output: Shows, kind: type[A], text: Callable[[A], str]) -> Callable[[AnyAnswer], None]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app
+from prompt_toolkit.application import Application, get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory, DynamicAutoSuggest
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.enums import DEFAULT_BUFFER, EditingMode
@@ -27,14 +27,20 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout.dimension import Dimension
+from prompt_toolkit.layout.menus import CompletionsMenuControl
 from prompt_toolkit.output import ColorDepth
 from prompt_toolkit.output.vt100 import Vt100_Output
 
 from tessenger.client.preferences import Preferences
+from tessenger.client.steady_keys import steady, unasked
 from tessenger.client.tab import ChatCompleter, complete
 
-MENU_LINES = 4
-"""Lines that are kept below the prompt for a menu while there is one."""
+LEAST_CHAT = 2
+"""The part of the window's height that a long text leaves to the chat above is 1 of this many; it scrolls inside."""
+
+LEAST_LINES = 2
+"""Prompt and toolbar."""
 
 SEQUENCE_SECONDS = {EditingMode.EMACS: 1.0, EditingMode.VI: 0.1}
 """How long Escape waits for a key that gives it another meaning. In vi's mode it has a meaning of its own."""
@@ -95,7 +101,7 @@ class LineEditor:
             auto_suggest=DynamicAutoSuggest(lambda: from_history if preferences.values.suggestions else None),
             completer=completer,
             complete_while_typing=False,
-            reserve_space_for_menu=MENU_LINES,
+            reserve_space_for_menu=0,
             bottom_toolbar=hands.toolbar,
             key_bindings=_keys(completer, hands),
             enable_suspend=True,
@@ -105,6 +111,9 @@ class LineEditor:
         )
         self.app = self._session.app
         self.app.ttimeoutlen = ESCAPE_SECONDS
+        steady(self._session)
+        self._fit_windows()
+        self.app.before_render += self._close_up
         self._session.default_buffer.accept_handler = self._accepted
         self.adjust()
 
@@ -114,6 +123,11 @@ class LineEditor:
         if self.app.editing_mode is EditingMode.EMACS or self.app.vi_state.input_mode is InputMode.INSERT:
             return ""
         return self.app.vi_state.input_mode.value.removeprefix("vi-")
+
+    @property
+    def text(self) -> str:
+        """What is typed."""
+        return self._session.default_buffer.text
 
     def on_typed(self, typed: Callable[[], None]) -> None:
         """Call this whenever the text changes."""
@@ -155,6 +169,36 @@ class LineEditor:
         if self.app.is_running:
             self.app.invalidate()
 
+    def _fit_windows(self) -> None:
+        """Let a long text scroll in its part of the window, and a menu have all of it."""
+        self.app.layout.current_window.height = self._height
+        for window in self.app.layout.find_all_windows():
+            if isinstance(window.content, CompletionsMenuControl):
+                window.height = lambda: Dimension(min=1, max=self._rows)
+
+    @property
+    def _rows(self) -> int:
+        return self.app.output.get_size().rows
+
+    def _height(self) -> Dimension:
+        """Return how high what is typed may be, with the menu below it."""
+        most = max(1, self._rows // LEAST_CHAT)
+        menu = self._session.default_buffer.complete_state
+        if menu is None or self.app.is_done:
+            return Dimension(max=most)
+        room = max(1, self._rows - 1 - self._hands.toolbar().count("\n"))
+        lines = min(most, self._session.default_buffer.document.line_count)
+        return Dimension(max=room, preferred=min(room, lines + len(menu.completions)))
+
+    def _close_up(self, app: Application[str]) -> None:
+        """Let the toolbar follow the prompt again, where there was a menu or a longer text: it is drawn anew."""
+        last = app.renderer.last_rendered_screen
+        if last is None or last.height <= LEAST_LINES:
+            return
+        size = app.output.get_size()
+        if app.layout.container.preferred_height(size.columns, size.rows).preferred < last.height:
+            app.renderer.erase()
+
     def _accepted(self, buffer: Buffer) -> bool:
         """Hand the line on; False empties the editor instead of ending it."""
         self._hands.entered(buffer.text)
@@ -163,7 +207,7 @@ class LineEditor:
 
 
 def _keys(completer: ChatCompleter, hands: Hands) -> KeyBindings:
-    keys = KeyBindings()
+    keys = unasked()
     in_line = has_focus(DEFAULT_BUFFER)
 
     @keys.add("enter", filter=in_line)
@@ -182,9 +226,11 @@ def _keys(completer: ChatCompleter, hands: Hands) -> KeyBindings:
 
     @keys.add("c-c", filter=in_line)
     def _(event: KeyPressEvent) -> None:
+        is_inserting = event.app.vi_state.input_mode is InputMode.INSERT
+        event.app.vi_state.reset()
         if event.current_buffer.text:
             event.current_buffer.reset()
-        elif hands.interrupted():
+        elif is_inserting and hands.interrupted():
             event.app.exit(exception=EOFError())
 
     @keys.add("c-d", filter=in_line & Condition(lambda: not get_app().current_buffer.text))

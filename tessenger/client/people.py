@@ -2,7 +2,7 @@
 
 The wire has no events about others' coming and going, so the server is asked: when a name is completed and what is
 known is not fresh, when somebody writes who was not there before, and now and then. In a large team that is seldom, for
-each answer names everybody.
+each answer names everybody who is there. Those who are not are asked for when a name is completed, and only then.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from tessenger.client.channel import Channel
-from tessenger.client.session import Chat, KnownNames
+from tessenger.client.known_names import KnownNames
+from tessenger.client.session import Chat
 from tessenger.errors import ConnectionFailed
 
 FRESH_SECONDS = 5.0
@@ -44,8 +47,8 @@ class People:
 
     @property
     def others(self) -> tuple[str, ...]:
-        """Who is online, but oneself."""
-        return tuple(user for user in self.names.users if user != self._channel.user)
+        """Who is online, then who is not, but oneself."""
+        return tuple(user for user in (*self.names.users, *self.names.others) if user != self._channel.user)
 
     def met(self, user: str) -> None:
         """Note that `user` is there just now: where that is news, the server is asked soon."""
@@ -61,22 +64,33 @@ class People:
         """Whether a completion should ask first."""
         return asyncio.get_running_loop().time() >= self._fresh_until
 
-    async def refresh(self) -> None:
-        """Ask the server; where it does not answer in time, what was known before has to do."""
+    async def refresh(self, *, everybody: bool = True) -> None:
+        """Ask the server; where it does not answer in time, what was known before has to do.
+
+        Not of `everybody`: those who are not online stay those who were it when they were asked for.
+        """
         with contextlib.suppress(TimeoutError, ConnectionFailed):
             async with asyncio.timeout(LONGEST_WAIT_SECONDS):
-                names = await self._chat.names()
-            self._fresh_until = asyncio.get_running_loop().time() + FRESH_SECONDS
+                names = await self._chat.names(everybody=everybody)
+            if everybody:
+                self._fresh_until = asyncio.get_running_loop().time() + FRESH_SECONDS
+            else:
+                names = replace(names, others=self._still_others(names))
             if names != self.names:
                 self.names = names
                 self._on_change()
+
+    def _still_others(self, names: KnownNames) -> tuple[str, ...]:
+        """Return who is not online any more, or still not, given who is."""
+        online = set(names.users)
+        return tuple(user for user in (*self.names.others, *self.names.users) if user not in online)
 
     async def poll(self) -> None:
         """Ask now and then, and when there is news, until this is cancelled."""
         while True:
             self._news.clear()
             if self._channel.state == "connected":
-                await self.refresh()
+                await self.refresh(everybody=False)
             every = max(FRESH_SECONDS, POLL_SECONDS_A_NAME * self.online)
             await asyncio.sleep(every)
             with contextlib.suppress(TimeoutError):

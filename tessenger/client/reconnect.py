@@ -32,6 +32,9 @@ class Patience(Struct, frozen=True):
 FOREVER = Patience(math.inf, after_closing=True)
 
 
+NOT_YOURS_ANY_MORE = "Your password has been changed meanwhile, or your account removed. Please sign in anew."
+
+
 class Refused(ConnectionFailed):
     """The server does not take the session up again; the text is its own."""
 
@@ -126,7 +129,7 @@ async def resume(dialer: Dial, request: Resume, unanswered: Unanswered, ends: En
         elif isinstance(answer, Denied) and answer.code == "session_expired" and (login := ends.on_expired()):
             ask(login)
         elif isinstance(answer, Denied) and answer.code != "unavailable":
-            welcomed.set_exception(Refused(answer.text))
+            welcomed.set_exception(Refused(_refusal(answer, of_login=len(numbers) > 1)))
         else:
             link.drop(LOST)
 
@@ -143,3 +146,10 @@ async def resume(dialer: Dial, request: Resume, unanswered: Unanswered, ends: En
     finally:
         for number in numbers:
             unanswered.forget(number)
+
+
+def _refusal(denied: Denied, *, of_login: bool) -> str:
+    """Return what to tell the person. A password that was right once is no slip of the finger."""
+    if of_login and denied.code == "invalid_password":
+        return NOT_YOURS_ANY_MORE
+    return f"{NOT_YOURS_ANY_MORE}\n{denied.text}" if of_login and denied.code == "blocked_now" else denied.text

@@ -28,6 +28,7 @@ from tessenger.client.preferences import Preferences
 from tessenger.client.reconnect import FOREVER
 from tessenger.client.screen import Screen
 from tessenger.client.session import Chat
+from tessenger.client.steady_keys import steady, unasked
 from tessenger.client.tab import ChatCompleter
 from tessenger.client.toolbar import Standing, toolbar
 from tessenger.errors import OutputFailed, Stopped
@@ -44,7 +45,7 @@ LEAVE_HINT = "Press Ctrl-C again or Ctrl-D to sign out and leave."
 UNSENT_HINT = "There is no connection. Not sent yet, and lost if you leave now:"
 LEAVE_ALL_THE_SAME = "Once more leaves all the same."
 NOT_SENT = "The session has ended before these lines were answered:"
-PASTE_HINT = "This is one message of {} lines. Enter sends it, Ctrl-C clears it."
+HOW_TO_BEGIN = "/talk and a name begins a conversation: plain lines go there. /help shows all commands."
 
 NO_DESKTOP = "There is no notify-send here: the bell rings instead."
 
@@ -143,6 +144,7 @@ class Repl:
         self._look.begin(time.time_ns() // 1_000_000)
         for line in (render.WELCOME, "", render.PROMPT):
             self.say(line)
+        self.notice(HOW_TO_BEGIN)
 
     def relay(self, answer: AnyAnswer, hand_on: Callable[[], None]) -> None:
         """Only words are shown here."""
@@ -159,7 +161,10 @@ class Repl:
     async def ask(self, prompt: str, *, secret: bool) -> str:
         """Ask for a name or a password; neither is kept in any history."""
         self._screen.flush()
-        session: PromptSession[str] = PromptSession(history=DummyHistory(), input=self._input, output=self._output)
+        session: PromptSession[str] = PromptSession(
+            history=DummyHistory(), key_bindings=unasked(), input=self._input, output=self._output
+        )
+        steady(session)
         self._screen.prompt_in(session.app)
         try:
             return await session.prompt_async(
@@ -224,8 +229,12 @@ class Repl:
         if not limit or count <= limit or text == self._asked_about:
             return True
         self._asked_about = text
-        self.notice(PASTE_HINT.format(count))
+        self.changed()
         return False
+
+    def _asks(self, editor: LineEditor | None) -> bool:
+        """Tell whether the text is one that was asked about."""
+        return editor is not None and bool(self._asked_about) and editor.text == self._asked_about
 
     def _entered(self, line: str, lines: _Lines, chat: Chat, connection: Channel) -> None:
         leaves = chat.leaves(line)
@@ -294,9 +303,12 @@ class Repl:
     def _toolbar(self, chat: Chat, connection: Channel, server: str, people: People) -> str:
         now = asyncio.get_running_loop().time()
         wait = connection.retry_at - now if connection.retry_at is not None else None
+        editor = self._editor
         standing = Standing(
             self._user, server, connection.state, wait, people.online, chat.conversation.unread, self._unicode,
-            self._editor.mode if self._editor is not None else "",
+            editor.mode if editor is not None else "",
+            is_away=chat.is_away,
+            asks_about=self._asked_about.count("\n") + 1 if self._asks(editor) else 0,
         )  # fmt: skip
         return toolbar(standing, chat.transfers, self._columns, columns_of)
 

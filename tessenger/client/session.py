@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from msgspec import Struct
-
 from tessenger.chat.words import EMPTY_TEXT, TEXT_TOO_LONG
 from tessenger.client import render
 from tessenger.client.channel import Channel
@@ -22,6 +20,7 @@ from tessenger.client.file_commands import FileCommands
 from tessenger.client.files import FileProcess, Report
 from tessenger.client.groups import GroupCommands, shown
 from tessenger.client.ignored import Ignored
+from tessenger.client.known_names import KnownNames, Named, ask_named, ask_names
 from tessenger.client.look_back import NO_SPAN, NOTHING, LookBack, asked
 from tessenger.client.offers import Transfers
 from tessenger.client.output import Output
@@ -41,13 +40,10 @@ from tessenger.wire.messages import (
     Logout,
     Message,
     MsgTo,
-    Names,
-    NamesAnswer,
     Offer,
     Sent,
     Unread,
 )
-from tessenger.wire.names import is_name, key
 from tessenger.wire.text import clean_line
 
 LOGOUT_SECONDS = 5.0
@@ -59,13 +55,6 @@ LEAVING = frozenset({"logout", "quit"})
 
 ANSWERED_HERE = frozenset({"clear", "help", "ignore", "notify", "set", "transfers"})
 """Commands that need no server."""
-
-
-class KnownNames(Struct, frozen=True):
-    """What can be completed: who is online, which groups there are."""
-
-    users: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
 
 
 class Chat:
@@ -86,11 +75,12 @@ class Chat:
         self._wants_to_leave = False
         self._on_answered: Callable[[], None] | None = None
         self._heading: Unread | None = None
+        self._away_in = ""  # the token of the session in which that was said
         self._handlers: dict[str, Callable[..., None]] = {
             "msgto": self._msgto,
             "activeuser": self._activeuser,
             "groupmsg": self._groupmsg,
-            **GroupCommands(self._ask, output, self._not_in).handlers,
+            **GroupCommands(self._ask, output, self._not_in, self._away_set).handlers,
             "history": self._history,
             "logout": self._logout,
             "quit": self._logout,
@@ -121,6 +111,11 @@ class Chat:
     def leaving(self) -> bool:
         """Whether the person has said that they leave, though answers may have to come before that."""
         return self._leaving or self._wants_to_leave
+
+    @property
+    def is_away(self) -> bool:
+        """Whether others are told that one does not look. A new session begins without that."""
+        return bool(self._away_in) and self._away_in == self._connection.token
 
     # ---- what the person types ----
 
@@ -204,18 +199,16 @@ class Chat:
         """The UDP process has something to say."""
         self._files.on_report(report)
 
-    async def names(self) -> KnownNames:
-        """Ask the server for the names that can be completed."""
+    async def names(self, *, everybody: bool = False) -> KnownNames:
+        """Ask the server for the names that can be completed; `everybody`: of people who are not online, too."""
         done: asyncio.Future[KnownNames] = asyncio.get_running_loop().create_future()
-        self._ask_names(lambda names: None if done.done() else done.set_result(names))
+
+        def answered(names: KnownNames) -> None:
+            if not done.done():
+                done.set_result(names)
+
+        ask_names(self._connection, answered, everybody=everybody)
         return await self._connection.unless_ended(done)
-
-    def _ask_names(self, on_names: Callable[[KnownNames], None]) -> None:
-        def answered(answer: AnyAnswer) -> None:
-            names = answer if isinstance(answer, NamesAnswer) else NamesAnswer(0)
-            on_names(KnownNames(tuple(filter(is_name, names.users)), tuple(filter(is_name, names.groups))))
-
-        self._connection.request(Names(0), whole(answered))
 
     def _over_limit(self, call: Call) -> Mistake | None:
         for argument, value in zip(call.command.arguments, call.values, strict=False):
@@ -235,16 +228,17 @@ class Chat:
             self._output.changed()
             return
 
-        def answered(names: KnownNames) -> None:
-            group = next((known for known in names.groups if key(known) == key(name)), "")
-            user = next((known for known in names.users if key(known) == key(name)), name)
-            self.conversation.talk(group or user, group=bool(group))
-            self._output.notice(f"You talk {'in' if group else 'to'} {clean_line(group or user)} now; /talk ends that.")
-            if not group and user not in names.users:
-                self._output.notice(f"{clean_line(name)} is not online now.")
+        def answered(named: Named | Error) -> None:
+            if isinstance(named, Error):
+                self._output.refuse(render.error(named))
+                return
+            self.conversation.talk(named.name, group=named.is_group)
+            self._output.notice(f"You talk {'in' if named.is_group else 'to'} {named.name} now; /talk ends that.")
+            if not named.is_group and not named.is_online:
+                self._output.notice(f"{named.name} is not online now.")
             self._output.changed()
 
-        self._ask_names(answered)
+        ask_named(self._connection, name, answered)
 
     def _set(self, *words: str) -> None:
         self._answer(self._preferences.command(*words))
@@ -345,6 +339,10 @@ class Chat:
         if self._heading is not None and seq <= self._connection.missed_until:
             self._output.unread(self._heading)
             self._heading = None
+
+    def _away_set(self, text: str) -> None:
+        self._away_in = self._connection.token if text else ""
+        self._output.changed()
 
     def _not_in(self, group: str) -> None:
         if self.conversation.is_over(group):

@@ -12,6 +12,7 @@ from prompt_toolkit.document import Document
 from tessenger.client.completion import Known, suggest, wants_names
 from tessenger.client.people import People
 from tessenger.client.session import Chat
+from tessenger.client.steady_keys import logged
 
 
 class ChatCompleter(Completer):
@@ -39,10 +40,11 @@ class ChatCompleter(Completer):
         self, document: Document, complete_event: CompleteEvent
     ) -> AsyncGenerator[Completion, None]:
         """Ask for names first, where they could stand and are not fresh."""
-        if self.has_to_ask(document):
-            await self._people.refresh()
-        for completion in self.get_completions(document, complete_event):
-            yield completion
+        with logged("names could not be completed"):
+            if self.has_to_ask(document):
+                await self._people.refresh()
+            for completion in self.get_completions(document, complete_event):
+                yield completion
 
     @property
     def _talking(self) -> bool:
@@ -54,7 +56,7 @@ def list_directory(folder: str) -> Iterable[tuple[str, bool]]:
     try:
         with os.scandir(os.path.expanduser(folder) or ".") as entries:  # noqa: PTH111 - no `Path`: speed in large folders
             return [(entry.name, entry.is_dir()) for entry in entries]
-    except OSError:
+    except (OSError, ValueError):  # the latter for what can be no path
         return []
 
 

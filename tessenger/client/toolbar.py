@@ -29,7 +29,10 @@ _MOST_UNREAD = 3
 
 
 class Standing(Struct, frozen=True):
-    """How things stand. `wait`: seconds to the next attempt to connect; `online`: 0 where that is not known yet."""
+    """How things stand. `wait`: seconds to the next attempt to connect; `online`: 0 where that is not known yet.
+
+    `asks_about`: lines of the text of which it is asked whether it shall be one message; 0 where it is not.
+    """
 
     user: str
     server: str
@@ -39,16 +42,19 @@ class Standing(Struct, frozen=True):
     unread: Mapping[str, int] = {}
     unicode: bool = True
     mode: str = ""
+    is_away: bool = False
+    asks_about: int = 0
 
 
 def toolbar(now: Standing, transfers: Iterable[Transfer], columns: int, width: Callable[[str], int]) -> str:
     """Return the lines, each at most `columns` wide; `width` tells how wide a text is in this terminal.
 
     The first says how things stand; then each transfer on its way has one. Where the first is too long, the server's
-    address goes first, then who is online and how many messages each conversation has, then what does not fit.
+    address goes first, then who is online and how many messages each conversation has, then what does not fit. A
+    question stands above all.
     """
     transfers = list(transfers)
-    connection = " | ".join(filter(None, (_connection(now), now.mode)))
+    connection = " | ".join(filter(None, (_connection(now), "away" * now.is_away, now.mode)))
     online = [f"{now.online} online"] if now.online else []
     unread = [f"new: {', '.join(_counts(now.unread))}"] if now.unread else []
     briefly = [f"{sum(now.unread.values())} new"] if now.unread else []
@@ -57,7 +63,8 @@ def toolbar(now: Standing, transfers: Iterable[Transfer], columns: int, width: C
     long = [f"{now.user}@{now.server}", connection, *online, *unread, *tail]
     middle = [now.user, connection, *online, *unread, *tail]
     shortest = [now.user, connection, *briefly, *tail]
-    lines = [_fitting([" | ".join(parts) for parts in (long, middle, shortest)], columns, width)]
+    lines = [_fitting(_questions(now.asks_about), columns, width)] if now.asks_about else []
+    lines.append(_fitting([" | ".join(parts) for parts in (long, middle, shortest)], columns, width))
     running = [t for t in transfers if t.state in _MOVING or (t.state is _WAITING and t.outgoing)]
     shown = running if len(running) <= _MOST_LINES else running[: _MOST_LINES - 1]
     lines += [_fitting(_forms(t, columns, width, unicode=now.unicode), columns, width) for t in shown]
@@ -77,6 +84,15 @@ def _fitting(forms: Iterable[str], columns: int, width: Callable[[str], int]) ->
     while width(line) > columns:
         line = line[:-1]
     return line
+
+
+def _questions(count: int) -> tuple[str, ...]:
+    """Return the question about a text of many lines, ever shorter."""
+    return (
+        f"This is one message of {count} lines. Enter sends it, Ctrl-C clears it.",
+        f"{count} lines. Enter sends, Ctrl-C clears.",
+        f"{count} lines: send?",
+    )
 
 
 def _connection(now: Standing) -> str:

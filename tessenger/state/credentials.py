@@ -12,7 +12,7 @@ import io
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -71,6 +71,10 @@ class Credentials:
     def canonical(self, user: str) -> str | None:
         """Return the user's name as the file has it, or None."""
         return self.names.get(names.key(user))
+
+    def everybody(self) -> Iterable[str]:
+        """Return the names of all users, as the file has them."""
+        return self.names.values()
 
     def secret(self, user: str) -> str | None:
         """Return what stands for the user's password in the file, or None."""

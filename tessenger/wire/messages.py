@@ -233,10 +233,14 @@ class Cancel(Request, tag="cancel", frozen=True, gc=False):
     reason: ShortText = ""
 
 
-class Names(Request, tag="names", frozen=True, gc=False):
-    """The names that can be completed: users online and groups. Asked by programs, so no line on the console."""
+class Names(Request, tag="names", frozen=True, gc=False, omit_defaults=True):
+    """The names that can be completed: users online and groups. Asked by programs, so no line on the console.
+
+    `everybody`: of users who are not online, too.
+    """
 
     id: Id
+    everybody: bool = False
 
 
 class History(Request, tag="history", frozen=True, gc=False):
@@ -504,12 +508,16 @@ class AwayAnswer(Answer, tag="away", frozen=True, gc=False):
 
 
 class NamesAnswer(Answer, tag="names", frozen=True, gc=False, omit_defaults=True):
-    """The names of the users online and of the groups. Long lists come in several answers."""
+    """The names of the users online and of the groups. Long lists come in several answers.
+
+    `others`: the users who are not online, where everybody was asked for.
+    """
 
     re: Id
     users: list[str] = []
     groups: list[str] = []
     more: bool = False
+    others: list[str] = []
 
 
 class Offered(Answer, tag="offered", frozen=True, gc=False):

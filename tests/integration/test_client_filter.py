@@ -84,7 +84,12 @@ def test_sign_in_prints_each_prompt_as_a_line(client: PipedClient) -> None:
 @pytest.mark.parametrize("code", ["blocked_now", "blocked"])
 def test_a_blocked_account_ends_the_client(server: FakeServer, client: PipedClient, code: DeniedCode) -> None:
     """The server's words, then a failure, without another question."""
-    server.script[Login] = lambda request: [Denied(1, code, "Your account is blocked.")]
+
+    def blocked(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, Login)
+        return [Denied(request.id, code, "Your account is blocked.")]
+
+    server.script[Login] = blocked
     client.type("aaa", "123", "aaa", "123")
     assert client.rest() == ["Please login", "Username: ", "Password: ", "Your account is blocked."]
     assert client.process.returncode == 1
@@ -169,7 +174,7 @@ def test_piped_commands_are_answered_in_order(client: PipedClient) -> None:
     client.sign_in()
     lines, shown = [], []
     for number in range(1_000):
-        lines.append(f"msgto bbb {number}" if number % 10 else f"nonsense{number}")
+        lines.append(f"msgto bbb {number}" if number % 10 else f"/nonsense{number}")
         shown.append(
             f"message sent at {TIME}" if number % 10 else f"Unknown command nonsense{number}. /help shows all commands."
         )
@@ -474,8 +479,9 @@ def test_a_busy_server_is_asked_again(server: FakeServer, client: PipedClient) -
     """While the part of the server that knows passwords is being replaced, nobody has to type theirs again."""
 
     def busy_once(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, Login)
         del server.script[Login]
-        return [Denied(1, "unavailable", "The server is busy. Please try again in a moment.")]
+        return [Denied(request.id, "unavailable", "The server is busy. Please try again in a moment.")]
 
     server.script[Login] = busy_once
     client.sign_in()

@@ -130,10 +130,43 @@ def test_what_is_typed_ahead_goes_where_it_belongs(server: FakeServer, terminal:
 
 
 def test_talking_to_someone_who_is_away(server: FakeServer, terminal: PtyTerminal) -> None:
-    """It is said, and can be done all the same: they may get it later."""
-    terminal.type("/talk ddd" + ENTER)
+    """It is said, and can be done all the same: they may get it later. Tab knows them, too."""
+    server.offline.append("ddd")
+    terminal.type("/talk d" + TAB)
+    terminal.until_line("> /talk ddd")
+    terminal.type(ENTER)
     terminal.until_shown("ddd is not online now.")
     terminal.until_line("ddd>")
+
+
+def test_talking_to_nobody(server: FakeServer, terminal: PtyTerminal) -> None:
+    """A name that does not exist is refused, and the conversation stays what it was."""
+    terminal.type("/talk bbb" + ENTER)
+    terminal.until_line("bbb>")
+    terminal.type("/talk xyz" + ENTER)
+    terminal.until_shown("There is no user and no group chat xyz.")
+    terminal.type("hi" + ENTER)
+    assert server.expect(MsgTo).to == "bbb"
+    terminal.until_line("bbb>")
+
+
+def test_the_first_line_of_somebody_new(server: FakeServer, terminal: PtyTerminal) -> None:
+    """The greeting says how to talk, and so does the answer to a line that was meant for somebody."""
+    terminal.until_shown("/talk and a name begins a conversation: plain lines go there. /help shows all")
+    terminal.type("hello" + ENTER)
+    terminal.until_shown("Unknown command hello. To talk to someone, type /talk and a name first; /help")
+    assert not server.has_got(MsgTo)
+
+
+def test_being_away_shows(server: FakeServer, terminal: PtyTerminal) -> None:
+    """On the toolbar, until one is back, or begins another session, which knows nothing of it."""
+    terminal.type("/away at lunch" + ENTER)
+    terminal.until_shown(" | connected | away | ")
+    server.drop("aaa")
+    terminal.until_shown("Connected again.")
+    terminal.until(lambda: " | connected | away | " in terminal.toolbar(), "being away does not show any more")
+    terminal.type("/away" + ENTER)
+    terminal.until(lambda: "away" not in terminal.toolbar(), "being away still shows")
 
 
 # ---- texts of several lines ----
@@ -147,6 +180,22 @@ def test_a_long_paste_is_asked_about(server: FakeServer, terminal: PtyTerminal) 
     assert not server.has_got(MsgTo)
     terminal.type(ENTER)
     assert server.expect(MsgTo).text == "\n".join(lines)
+
+
+def test_the_question_is_seen(server: FakeServer, terminal: PtyTerminal) -> None:
+    """A text much higher than the window takes half of it and scrolls inside; the question is below it."""
+    server.say("aaa", "said before")
+    terminal.until_shown("said before")
+    terminal.type("msgto bbb " + paste("\r".join(f"line {number}" for number in range(300))) + ENTER)
+    terminal.until(lambda: any("one message of 300 lines" in line for line in terminal.lines()), "no question is seen")
+    shown = terminal.lines()
+    assert sum(line.startswith("  line ") for line in shown) == len(shown) // 2
+    assert any("said before" in line for line in shown)
+    terminal.type("x")
+    terminal.until(lambda: not any("one message" in line for line in terminal.lines()), "it is still asked")
+    terminal.type(CTRL_C)
+    terminal.until(lambda: "connected" in terminal.line_below_cursor(), "the toolbar did not follow the prompt")
+    assert not server.has_got(MsgTo)
 
 
 def test_a_long_paste_can_be_changed_or_cleared(server: FakeServer, terminal: PtyTerminal) -> None:

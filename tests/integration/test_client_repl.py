@@ -15,6 +15,9 @@ from tessenger.wire.messages import (
     Answer,
     AnyRequest,
     Cancel,
+    Denied,
+    DeniedCode,
+    Error,
     Login,
     Logout,
     Message,
@@ -55,11 +58,6 @@ def person(server: FakeServer, tmp_path: Path) -> Iterator[Person]:
 def terminal(person: Person) -> PtyTerminal:
     """The terminal of someone who has signed in."""
     return person.sign_in()
-
-
-def toolbar(terminal: PtyTerminal) -> str:
-    """Return the last line that is not empty."""
-    return next((line for line in reversed(terminal.lines()) if line), "")
 
 
 def test_the_password_is_not_echoed(server: FakeServer, terminal: PtyTerminal, tmp_path: Path) -> None:
@@ -178,6 +176,15 @@ def test_several_completions_are_a_menu(terminal: PtyTerminal) -> None:
     terminal.until_line("> /activeuser")
 
 
+def test_a_menu_uses_the_window(terminal: PtyTerminal) -> None:
+    """As many lines as there are; once it is closed the toolbar follows the prompt again."""
+    terminal.type("/" + TAB)
+    terminal.until(lambda: sum(" /" in line for line in terminal.lines()) > 20, "the menu does not use the window")
+    assert "| connected |" in terminal.lines()[-1]
+    terminal.type(CTRL_C)
+    terminal.until(lambda: "| connected |" in terminal.line_below_cursor(), "the toolbar did not follow the prompt")
+
+
 def test_completion_of_paths(terminal: PtyTerminal, tmp_path: Path) -> None:
     """A name with spaces is put into quotation marks."""
     (tmp_path / "my example.mp4").touch()
@@ -264,6 +271,31 @@ def test_a_replaced_session_ends_with_the_servers_words(server: FakeServer, term
     assert "You have signed in from another place." in terminal.lines()
 
 
+def test_a_removed_account_ends_the_client(server: FakeServer, terminal: PtyTerminal) -> None:
+    """With the server's words: nobody comes back, to be told that the password is wrong."""
+    server.push("aaa", Error("removed", "Your account has been removed. This session is over."))
+    server.drop("aaa")
+    assert terminal.wait() == 1
+    assert "Your account has been removed. This session is over." in terminal.lines()
+    assert not server.has_got(Resume)
+
+
+@pytest.mark.parametrize("code", ["invalid_password", "blocked_now"])
+def test_a_password_that_is_right_no_more(server: FakeServer, terminal: PtyTerminal, code: DeniedCode) -> None:
+    """It was right before, so whoever comes back is told what has happened, and not to try it again."""
+
+    def denied(request: AnyRequest) -> list[Answer]:
+        assert isinstance(request, Login)
+        return [Denied(request.id, code, "Invalid password. Please try again.")]
+
+    server.script[Resume] = expired
+    server.script[Login] = denied
+    server.drop("aaa")
+    assert terminal.wait() == 1
+    terminal.until_shown("Your password has been changed meanwhile, or your account removed.")
+    assert ("Please try again." in terminal.text()) is (code == "blocked_now")
+
+
 def test_a_broken_connection_is_resumed(server: FakeServer, tmp_path: Path) -> None:
     """The toolbar says so, what is typed meanwhile waits, and the line stays."""
     person = Person(server.port, tmp_path, "--no-tls")
@@ -297,13 +329,14 @@ def test_a_session_that_cannot_be_resumed(server: FakeServer, terminal: PtyTermi
 
 def test_whoever_is_ignored_counts_nowhere(server: FakeServer, terminal: PtyTerminal) -> None:
     """Not among the unread; nor stands a line above messages of an absence none of which is shown."""
+    server.offline.append("ccc")
     terminal.type("/talk ccc" + ENTER)
     terminal.until_shown("You talk to ccc now")
     server.say("aaa", "noise")
     terminal.until_shown("| new: bbb 1")
     terminal.type("/ignore bbb" + ENTER)
     terminal.until_shown("You ignore bbb from now on")
-    terminal.until(lambda: "new: bbb" not in toolbar(terminal), "bbb still counts")
+    terminal.until(lambda: "new: bbb" not in terminal.toolbar(), "bbb still counts")
     hidden, again, shown = (Message(server.number(), sender, f"from {sender}", AT) for sender in ("bbb", "bbb", "ccc"))
     server.script[Resume] = expired
     absences = [[Unread(1), hidden], [Unread(2), again, shown]]
@@ -429,13 +462,13 @@ def test_a_small_window(server: FakeServer, tmp_path: Path) -> None:
         person.sign_in()
         server.say("aaa", "how are u ?")
         terminal.until_shown(f"{TIME}, bbb: how are\n  u ?")
-        terminal.until(lambda: toolbar(terminal).startswith(" aaa | connected"), "no toolbar below the line")
+        terminal.until(lambda: terminal.toolbar().startswith(" aaa | connected"), "no toolbar below the line")
         terminal.type("/c" + TAB)
         terminal.until_shown("/creategroup")
         terminal.type(CTRL_C + "msgto bbb hi")
         terminal.until_line("> msgto bbb hi")
         terminal.resize(80, 24)
-        terminal.until(lambda: " | connected | " in toolbar(terminal), "no toolbar after the resize")
+        terminal.until(lambda: " | connected | " in terminal.toolbar(), "no toolbar after the resize")
         terminal.until_line("> msgto bbb hi")
 
 

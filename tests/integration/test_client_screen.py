@@ -214,11 +214,6 @@ def test_messages_of_an_absence(server: FakeServer, terminal: PtyTerminal) -> No
 # ---- the toolbar ----
 
 
-def toolbar(terminal: PtyTerminal) -> str:
-    """Return the last line that is not empty."""
-    return next((line for line in reversed(terminal.lines()) if line), "")
-
-
 def test_unread_messages_of_other_conversations(server: FakeServer, terminal: PtyTerminal) -> None:
     """Counted until one talks there."""
     terminal.type("/talk g" + ENTER)
@@ -226,30 +221,30 @@ def test_unread_messages_of_other_conversations(server: FakeServer, terminal: Pt
     for text in ("one", "two"):
         server.say("aaa", text)
     server.push("aaa", GroupMessage(server.number(), "g", "ccc", "here", AT))
-    terminal.until(lambda: toolbar(terminal).endswith("| new: bbb 2"), "no count")
+    terminal.until(lambda: terminal.toolbar().endswith("| new: bbb 2"), "no count")
     terminal.type("/talk bbb" + ENTER)
     terminal.until_line("bbb>")
-    terminal.until(lambda: toolbar(terminal).endswith("| 2 online"), "the count stays")
+    terminal.until(lambda: terminal.toolbar().endswith("| 2 online"), "the count stays")
 
 
 def test_the_time_to_the_next_attempt(server: FakeServer, terminal: PtyTerminal) -> None:
     """Counted down while there is no server."""
     server.stop()
-    terminal.until(lambda: re.search(r"\| reconnecting in [2-9] s", toolbar(terminal)) is not None, "no time")
+    terminal.until(lambda: re.search(r"\| reconnecting in [2-9] s", terminal.toolbar()) is not None, "no time")
     with FakeServer(port=server.port) as back:
         back.expect(Resume)
-        terminal.until(lambda: " | connected" in toolbar(terminal), "not connected again")
+        terminal.until(lambda: " | connected" in terminal.toolbar(), "not connected again")
 
 
 def test_a_toolbar_in_a_narrow_window(server: FakeServer, open_terminal: Open) -> None:
     """At 40 columns it says the most important, on one line."""
     terminal = open_terminal(columns=40)
-    terminal.until(lambda: toolbar(terminal) == " aaa | connected | 2 online", "no toolbar")
+    terminal.until(lambda: terminal.toolbar() == " aaa | connected | 2 online", "no toolbar")
     terminal.type("/talk g" + ENTER)
     terminal.until_line("g>")
     for sender in ("somebody", "someone", "nobody-at-all"):
         server.say("aaa", "hi", sender)
-    terminal.until(lambda: toolbar(terminal) == " aaa | connected | 3 new", "no count")
+    terminal.until(lambda: terminal.toolbar() == " aaa | connected | 3 new", "no count")
 
 
 # ---- notifications ----

@@ -210,7 +210,7 @@ def test_a_filter_with_a_user_asks_for_the_password_alone(server: FakeServer, tm
 
 def test_a_filter_that_knows_everything_prints_no_prompts(server: FakeServer, tmp_path: Path) -> None:
     """Answers on standard output, refusals on standard error; a refusal is no failure of the filter."""
-    done = run(server.port, tmp_path, "--user", "aaa", typed="msgto bbb hi\nxyzzy\nmsgto zzz hi\nactiveuser\n")
+    done = run(server.port, tmp_path, "--user", "aaa", typed="msgto bbb hi\n/xyzzy\nmsgto zzz hi\nactiveuser\n")
     assert done.stdout == f"message sent at {TIME}\naaa, 127.0.0.1, 13000, {TIME}\n"
     assert done.stderr == "Unknown command xyzzy. /help shows all commands.\nuser zzz not online\n"
     assert done.returncode == 0
@@ -257,7 +257,7 @@ def test_json_is_what_comes_over_the_wire(server: FakeServer, tmp_path: Path) ->
 
 def test_json_refusals(server: FakeServer, tmp_path: Path) -> None:
     """Those of the server as they are, those of the client with the code `usage`; what it says itself is a `text`."""
-    done = run(server.port, tmp_path, "--json", "--user", "aaa", typed="msgto zzz hi\nxyzzy\nhelp msgto\n")
+    done = run(server.port, tmp_path, "--json", "--user", "aaa", typed="msgto zzz hi\n/xyzzy\nhelp msgto\n")
     refused, mistake, text = objects(done.stdout)[1:-1]
     assert (refused["code"], refused["text"]) == ("not_online", "user zzz not online")
     assert mistake == {

@@ -88,6 +88,14 @@ def test_a_server_without_tls_is_refused(tmp_path: Path) -> None:
         assert plain.logins == []
 
 
+def test_a_server_with_tls_gets_no_password_in_clear(server: ServerProcess, tmp_path: Path) -> None:
+    """Whoever says --no-tls there is told so before they are asked for anything."""
+    with PipedClient(server.port, home(tmp_path, "aaa"), "--no-tls", command=CLIENT) as client:
+        assert client.rest() == []
+        assert client.process.returncode == 1
+        assert "needs a client without --no-tls" in client.errors
+
+
 def test_a_terminal_and_a_file(server: ServerProcess, tmp_path: Path) -> None:
     """The REPL completes a name that the server knows, and receives a file."""
     mine, theirs = home(tmp_path, "aaa"), home(tmp_path, "bbb")

@@ -21,6 +21,8 @@ from tessenger.wire.messages import (
     ActiveUsers,
     Answer,
     AnyRequest,
+    Away,
+    AwayAnswer,
     Bye,
     Created,
     CreateGroup,
@@ -47,6 +49,8 @@ from tessenger.wire.messages import (
     Synced,
     UserLine,
     Welcome,
+    Whois,
+    WhoisAnswer,
 )
 
 PATIENCE = 20.0
@@ -70,6 +74,7 @@ class FakeServer:
         self.password = "123"
         self.limits = Limits(line_bytes=65_536, text_bytes=49_152, group_members=1_000)
         self.groups: list[str] = ["g"]
+        self.offline: list[str] = []
         self.logins: list[Login] = []
         self._greeting = greeting
         self._requests: queue.Queue[AnyRequest] = queue.Queue()
@@ -214,8 +219,16 @@ class FakeServer:
                 return [Created(re, group, members)]
             case JoinGroup(id=re, group=group):
                 return [Joined(re, group, ["aaa", "bbb"])]
-            case Names(id=re):
-                return [NamesAnswer(re, [*self._online, "bbb"], self.groups)]
+            case Names(id=re, everybody=everybody):
+                return [NamesAnswer(re, [*self._online, "bbb"], self.groups, others=self.offline if everybody else [])]
+            case Whois(id=re, user=user) if user in (*self._online, "bbb"):
+                return [WhoisAnswer(re, user, since=AT, ip="127.0.0.1")]
+            case Whois(id=re, user=user) if user in self.offline:
+                return [WhoisAnswer(re, user)]
+            case Whois(id=re, user=user):
+                return [Error("unknown_user", f"user {user} does not exist", re)]
+            case Away(id=re, text=text):
+                return [AwayAnswer(re, text)]
             case Ping(id=re):
                 return [Pong(re)]
             case Sync(id=re):

@@ -99,6 +99,10 @@ class World:
         """Return the name as the credentials have it, or None."""
         return next((name for name in self.passwords if name.lower() == user.lower()), None)
 
+    def everybody(self) -> Iterable[str]:
+        """Return all names."""
+        return self.passwords.keys()
+
     def secret(self, user: str) -> str | None:
         """Return what stands for the user's password, or None."""
         return self.passwords.get(self.canonical(user) or "")

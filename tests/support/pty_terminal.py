@@ -110,6 +110,14 @@ class PtyTerminal:
         """Return the line with the cursor."""
         return self.lines()[self._screen.cursor.y]
 
+    def toolbar(self) -> str:
+        """Return the last line that is not empty."""
+        return next((line for line in reversed(self.lines()) if line), "")
+
+    def line_below_cursor(self) -> str:
+        """Return the line below the one with the cursor; "" below the last one."""
+        return "".join(self.lines()[self._screen.cursor.y + 1 :][:1])
+
     @property
     def cursor_column(self) -> int:
         """Where the cursor stands in its line, from 0."""

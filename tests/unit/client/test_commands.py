@@ -71,14 +71,19 @@ def test_lone_surrogates_do_not_reach_the_wire() -> None:
     assert values("msgto bbb caf\udce9") == ("bbb", "caf?")
 
 
+HOW_TO_TALK = "To talk to someone, type /talk and a name first; /help shows all commands."
+
+
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("frobnicate", "Unknown command frobnicate. /help shows all commands."),
+        ("/frobnicate", "Unknown command frobnicate. /help shows all commands."),
+        ("hello", f"Unknown command hello. {HOW_TO_TALK}"),
+        ("mgsto bbb hi", "Unknown command mgsto. Did you mean /msgto?"),
         ("/mgsto bbb hi", "Unknown command mgsto. Did you mean /msgto?"),
         ("/", "Unknown command . /help shows all commands."),
-        ("a\x1b]0;x\x07", "Unknown command a␛]0;x␇. /help shows all commands."),
-        ("x" * 100, f"Unknown command {'x' * 39}…. /help shows all commands."),
+        ("a\x1b]0;x\x07", f"Unknown command a␛]0;x␇. {HOW_TO_TALK}"),
+        ("x" * 100, f"Unknown command {'x' * 39}…. {HOW_TO_TALK}"),
         ("msgto", "/msgto needs USER. Usage: /msgto USER TEXT"),
         ("msgto bbb", "/msgto needs TEXT. Usage: /msgto USER TEXT"),
         ("creategroup", "/creategroup needs GROUP. Usage: /creategroup [-p] GROUP [USER ...]"),
