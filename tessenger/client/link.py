@@ -108,6 +108,7 @@ class Link(asyncio.Protocol):
         self._decoder = LineDecoder()
         self._transport: asyncio.Transport | None = None
         self._reason = LOST
+        self._is_dropped = False
         self._gone = asyncio.Event()
         self.fingerprint = ""
 
@@ -124,7 +125,8 @@ class Link(asyncio.Protocol):
             self.drop(str(error))
             return
         for answer in answers:
-            self._on_answer(answer)
+            if not self._is_dropped:  # one of those before may have been the reason for that
+                self._on_answer(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio at the end, whichever side closed."""
@@ -165,6 +167,7 @@ class Link(asyncio.Protocol):
     def drop(self, reason: str) -> None:
         """Give the connection up at once."""
         self._reason = reason
+        self._is_dropped = True
         if self._transport is not None:
             self._transport.abort()
 

@@ -91,7 +91,7 @@ def _questions(count: int) -> tuple[str, ...]:
     return (
         f"This is one message of {count} lines. Enter sends it, Ctrl-C clears it.",
         f"{count} lines. Enter sends, Ctrl-C clears.",
-        f"{count} lines: send?",
+        f"{count} lines: Enter sends.",
     )
 
 
