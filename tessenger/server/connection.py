@@ -40,6 +40,32 @@ _read_view = memoryview(_read_buffer)
 _log = logging.getLogger("tessenger")
 
 
+class _Gone(asyncio.Transport):
+    """In the place of a transport whose connection is lost: nothing of what is asked of it means anything."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Nobody reads it."""
+
+    def close(self) -> None:
+        """It is."""
+
+    def abort(self) -> None:
+        """It is over."""
+
+    def pause_reading(self) -> None:
+        """Nothing comes."""
+
+    def resume_reading(self) -> None:
+        """Nothing comes."""
+
+    def get_write_buffer_size(self) -> int:
+        """Return what waits to be sent."""
+        return 0
+
+
+_GONE = _Gone()
+
+
 class ClientConnection:
     """A client, from the accepted socket to its end. Its kinds below are the event loop's protocols."""
 
@@ -147,6 +173,9 @@ class ClientConnection:
         self._closing = True
         self._door.hub.lost(self.link)
         self._door.gone(self)
+        # The transport leads back to this: without it all goes at once, and not when garbage is looked for some day.
+        self._transport = _GONE
+        self._reader.close()
 
     def pause_writing(self) -> None:
         """The client does not keep up with its queue: cut it off, it can resume. What it missed takes its time."""

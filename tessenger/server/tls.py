@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import datetime
 import os
 import ssl
@@ -16,10 +14,6 @@ CERTIFICATE = "tls-certificate.pem"
 
 YEARS = 100
 """How long the certificate is valid: clients pin the key and do not look at dates."""
-
-_M_MMAP_THRESHOLD = -3
-_MMAP_THRESHOLD_BYTES = 262_144
-"""What uvloop allocates for each TLS connection: that, and what is larger, has pages of its own."""
 
 
 def ensure_certificate(data_dir: Path, now: datetime.datetime) -> None:
@@ -63,17 +57,6 @@ def server_context(data_dir: Path) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as problem:
         raise CannotStart(f"the certificate or the key in {data_dir} cannot be used: {problem}") from problem
     return context
-
-
-def keep_buffers_apart() -> None:
-    """Let glibc's malloc go on giving large blocks pages of their own. Other systems are left as they are.
-
-    uvloop has a buffer of 256 KiB for each TLS connection, of which a page is used. Blocks of this size have pages of
-    their own at first; but once one of them is freed, glibc takes them from the heap, between small ones, where they
-    cost 7 kB more each (`mallopt(3)`, M_MMAP_THRESHOLD: what is set is not adjusted any more).
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
 
 
 def _write_private(path: Path, data: bytes) -> None:

@@ -26,7 +26,7 @@ from tessenger.chat.routing import Committed
 from tessenger.config import Config, LimitsSection
 from tessenger.errors import CredentialsError
 from tessenger.journal.reader import SqliteReader
-from tessenger.server import acceptor, control, dead_peers, roles, tls
+from tessenger.server import acceptor, control, dead_peers, memory, roles, tls
 from tessenger.server.acceptor_line import AcceptorLine
 from tessenger.server.connection import ClientConnection, PlainConnection, TlsConnection, peer_of
 from tessenger.server.intake import Intake
@@ -79,6 +79,7 @@ class ClientDoor:
         )
         self.intake = Intake(self.loop, hub, log, lambda: self.limits.messages_per_second > 0)
         self._tls = tls_context
+        self._trimming = memory.Trimming(self.loop)
         self._tasks: set[asyncio.Task[None]] = set()
         self._acceptor = AcceptorLine(self._served, self._take, self._lost)
         self._nobody_left: asyncio.Event | None = None
@@ -97,6 +98,7 @@ class ClientDoor:
         self.throttled.discard(connection)
         self.intake.holding.discard(connection)
         self.newcomers.left(connection)
+        self._trimming.gone()
         if self._nobody_left is not None and not self.connections:
             self._nobody_left.set()
         if not connection.is_refused:
@@ -188,7 +190,7 @@ class WorkerProcess:
         self._office.applied = lambda: present.seq
         tls_context = None
         if config.server.tls:
-            tls.keep_buffers_apart()
+            memory.keep_buffers_apart()
             tls_context = tls.server_context(self._context.data_dir)
         door = ClientDoor(self._hub, self._log, config.limits, tls_context)
         self._door = door

@@ -84,6 +84,10 @@ class LineReader:
         except UNDECODABLE:
             return self._carefully(data, bad_left)
 
+    def close(self) -> None:
+        """Let go of the line that has come in part, and of all that still comes."""
+        self._stop([])
+
     def _carefully(self, data: bytes, bad_left: int) -> list[Line]:
         """Decode line by line, so that what is wrong costs only its own line."""
         self.is_careful = True
