@@ -31,7 +31,7 @@ from tessenger.client.repl import Repl
 from tessenger.client.session import Chat
 from tessenger.client.steady_keys import MOST_REPEATED, MOST_TYPED, steady
 from tessenger.client.tab import ChatCompleter
-from tessenger.config import ClientSection
+from tessenger.config import ClientSection, TransferSection
 from tessenger.wire.messages import Limits
 from tests.support.deadline import PATIENCE
 
@@ -58,7 +58,7 @@ class Typist:
         ignored = Ignored(directory, "", "aaa")
         chat = Chat(
             channel, NoFiles(), Repl(preferences, keys, output, Depth.NOTHING, unicode=True),
-            Transfers("aaa", auto_accept_below=0, asks=True), Limits(65_536, 49_152, 1_000), preferences, ignored,
+            Transfers("aaa", TransferSection(), asks=True), Limits(65_536, 49_152, 1_000), preferences, ignored,
         )  # fmt: skip
         completer = ChatCompleter(chat, People(chat, channel, lambda: None))
         hands = Hands(
