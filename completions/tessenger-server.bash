@@ -29,7 +29,7 @@ _tessenger_server() {
             words="--config --data-dir --help -h"
             ;;
         *)
-            words="--help --version --workers --config --credentials --data-dir --no-tls -h"
+            words="--help --version --workers --config --credentials --data-dir --no-tls --remove-accounts -h"
             if ((COMP_CWORD == 1)); then
                 words="users redact $words"
             fi

@@ -71,7 +71,8 @@ class Online(Entry, tag="on", gc=False):
     """A new session. It replaces any earlier session of the same user, without an `Offline` of its own.
 
     `expires`: when the token can no longer be used to resume, `token_ms` after the sign-in. `ip` is the address that
-    was seen, `udp_host` the one that the client wants others to send files to, if it is another.
+    was seen, `udp_host` the one that the client wants others to send files to, if it is another. `account`: whose it
+    is, for the name alone does not tell that.
     """
 
     session: int
@@ -85,6 +86,7 @@ class Online(Entry, tag="on", gc=False):
     expires: int
     token_ms: int = 0
     udp_host: str = ""
+    account: int = 0
 
 
 class Resumed(Entry, tag="re", gc=False):
@@ -135,6 +137,26 @@ class Released(Entry, tag="rel", gc=False):
     dead_slot: int
     generation: int
     until: int
+
+
+# ---- accounts: who has one, as the credentials said when they were read; written by the logger ----
+
+
+class AccountAdded(Entry, tag="aa", gc=False):
+    """Somebody new has this name, and begins with nothing. The entry's own number is the account's.
+
+    `tag`: what the credentials tell it by from an earlier account of the same name, "" for nothing.
+    """
+
+    user: str
+    tag: str
+
+
+class AccountRemoved(Entry, tag="ar", gc=False):
+    """This account is over: what it was entitled to is nobody's from here on. Its session ended before."""
+
+    user: str
+    account: int
 
 
 # ---- sign-in ----
@@ -271,6 +293,15 @@ class Seen(Entry, tag="seen", gc=False):
     upto: int
 
 
+class AccountsBegun(Entry, tag="ab", gc=False):
+    """The log learns for the first time who has an account: tags by name.
+
+    These have number 0, and with it whatever the log has under their names. Changes the present state beside the log.
+    """
+
+    accounts: dict[str, str]
+
+
 RefusedReason = Literal["stale", "repeat", "exists", "gone", "full"]
 
 
@@ -278,8 +309,9 @@ class Refused(Entry, tag="no", gc=False):
     """The log's verdict on entry `n` of `slot`: it is not carried out.
 
     stale: its session is over or is served elsewhere. repeat: this request id was used already.
-    exists: a group of that name exists, or the user is a member. gone: the group does not exist, or someone is no
-    member of it, or not invited. full: too many are invited.
+    exists: a group (or, where one is created, a user) of that name exists, or the user is a member. gone: the group
+    does not exist, or someone is no member of it, or not invited, or has no account any more. full: too many are
+    invited.
     `claim` is the claim that falls with it, 0 for none. `command`, `about`, `said`: its request (see `chat.repeats`).
     """
 
@@ -293,10 +325,10 @@ class Refused(Entry, tag="no", gc=False):
 AnyEntry = (
     Message | GroupMessage | Online | Resumed | Detached | Offline | TokenVoided | Released | LoginFailed | Blocked
     | Unblocked | GroupCreated | GroupJoined | GroupLeft | Invited | AwaySet | Command | Signal | Redacted | ClockSet
-    | Mark | Seen | Refused
+    | AccountAdded | AccountRemoved | Mark | Seen | AccountsBegun | Refused
 )  # fmt: skip
 
-UNJOURNALED = frozenset({Mark, Seen, Refused})
+UNJOURNALED = frozenset({Mark, Seen, AccountsBegun, Refused})
 """Kinds that have no sequence number."""
 
 

@@ -98,9 +98,9 @@ def invite(hub: Hub, link: Link, request: messages.Invite) -> Refusal | None:
     group = joined(hub, link, request.group)
     if isinstance(group, Refusal):
         return group
-    user = hub.accounts.canonical(request.user)
+    user = hub.account_name(request.user)
     if user is None:
-        return Refusal("unknown_user", words.unknown_user(words.shown_name(request.user)))
+        return Refusal("unknown_user", words.unknown_user(words.shown_name(request.user)), certain=False)
     if names.key(user) in group.members:
         return Refusal("already_member", words.is_member(user, group.name), certain=False)
     if len(group.invited) >= MAX_INVITED and names.key(user) not in group.invited:
@@ -177,7 +177,7 @@ def _group_name_problem(hub: Hub, group: str) -> Refusal | None:
         names.checked(group, "group")
     except InvalidName as problem:
         return Refusal("bad_name", str(problem))
-    if hub.accounts.canonical(group) is not None:
+    if hub.account_name(group) is not None:
         return Refusal("name_taken", words.cannot_create(group, f"{group} is a user"))
     existing = hub.present.group(group)
     return None if existing is None else _exists(existing.name)
@@ -187,11 +187,10 @@ def _members_named(hub: Hub, link: Link, request: messages.CreateGroup) -> list[
     """Return the members in the order given, each once; the creator comes first where not named."""
     members: dict[str, None] = {}
     for name in request.members:
-        user = hub.accounts.canonical(name)
+        user = hub.account_name(name)
         if user is None:
-            return Refusal(
-                "unknown_user", words.cannot_create(request.group, words.unknown_user(words.shown_name(name)))
-            )
+            unknown = words.cannot_create(request.group, words.unknown_user(words.shown_name(name)))
+            return Refusal("unknown_user", unknown, certain=False)
         members[user] = None
     named = list(members) if link.user in members else [link.user, *members]
     limit = hub.rules.group_members

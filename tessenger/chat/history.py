@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tessenger.chat import answers, entries, groups, words
 from tessenger.chat.hub import Hub, Refusal
@@ -45,7 +46,9 @@ def history(hub: Hub, link: Link, request: messages.History) -> Refusal | None:
         if isinstance(entry, entries.Refused) and entry.reason != "repeat":
             hub.answer(link, request.id, entry)
         else:  # a repeat is read again: nothing is carried out twice by that
-            hub.office.history(question, found)
+            # What comes later may be for somebody else of this name, whatever is known here by then.
+            before = min(question.before or hub.present.seq + 1, hub.present.seq + 1)
+            hub.office.history(replace(question, before=before), found)
 
     def found(page: Page | Unavailable) -> None:
         if link.ended:
@@ -77,7 +80,7 @@ def _conversation(hub: Hub, link: Link, request: messages.History) -> _Whose | R
             return _Whose(group=group.name)
         own = groups.joined(hub, link, name)
         return own if isinstance(own, Refusal) else _Whose(group=own.name)
-    user = None if request.group else hub.accounts.canonical(name)
+    user = None if request.group else hub.account_name(name)
     if user is not None:
         return _Whose(peer=user)
     shown = words.shown_name(name)

@@ -72,6 +72,10 @@ class Accounts(Protocol):
         """Return all names, as the credentials have them."""
         ...
 
+    def tag(self, user: str) -> str:
+        """Return what the credentials tell the user's account by from an earlier one of that name, "" for nothing."""
+        ...
+
     def secret(self, user: str) -> str | None:
         """Return what stands for the user's password in the credentials, or None: another one, another password."""
         ...
@@ -340,6 +344,11 @@ class Hub:
         self.office.answer(link.session, re, found)
 
     # ---- for the handlers ----
+
+    def account_name(self, user: str) -> str | None:
+        """Return the name of somebody who has an account, as the credentials have it, or None."""
+        name = self.accounts.canonical(user)
+        return name if name is not None and self.present.account(name) is not None else None
 
     def append(self, link: Link | None, re: int, entry: AnyEntry, then: Then | None = None) -> None:
         """Append an entry for `link`'s request `re`; `then` is called with what is committed, or it is answered."""

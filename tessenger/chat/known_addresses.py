@@ -6,6 +6,9 @@ from which a person has not signed in share one count.
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+from typing import Any
+
 from tessenger.chat import addresses
 from tessenger.wire import names
 
@@ -24,6 +27,12 @@ def count_key(user: str, place: str) -> str:
 def place_of(key: str) -> str:
     """Return the known address in such a key, "" where it is for all others."""
     return key.partition(" ")[2]
+
+
+def forget_counts(counted: MutableMapping[str, Any], user: str) -> None:
+    """Take out what is kept of a user under such keys, wherever it was counted."""
+    for key in [key for key in counted if key.partition(" ")[0] == names.key(user)]:
+        del counted[key]
 
 
 class KnownAddresses:

@@ -7,10 +7,10 @@ the logger commits what `order` returns, and passes it on.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from tessenger.chat import entries, repeats
+from tessenger.chat import accounts, entries, repeats
 from tessenger.chat.entries import AnyEntry, Message, RefusedReason
 from tessenger.chat.known_addresses import count_key, place_of
 from tessenger.chat.present import Present, Session, Snapshot
@@ -136,12 +136,14 @@ class Ledger:
                 self._end_later(session, entry.until)
         return self._own([entry], now if at is None else at)
 
-    def remove_users(self, gone: Iterable[str], changed: Iterable[str], at: int) -> list[AnyEntry]:
-        """End the sessions of users who are `gone`; void the tokens of those whose password `changed` (user keys)."""
+    def set_accounts(self, wanted: Mapping[str, str], at: int) -> list[AnyEntry]:
+        """Let those in `wanted`, names with their tags, have an account and nobody else (see `chat.accounts`)."""
+        return self._own(accounts.changes(self.present, wanted), at)
+
+    def void_tokens(self, changed: Iterable[str], at: int) -> list[AnyEntry]:
+        """Let those whose password `changed` (user keys) not resume."""
         online = self.present.online
-        own: list[AnyEntry] = [_offline(online[user], "removed") for user in gone if user in online]
-        own += [entries.TokenVoided(online[user].id, online[user].user) for user in changed if user in online]
-        return self._own(own, at)
+        return self._own([entries.TokenVoided(online[u].id, online[u].user) for u in changed if u in online], at)
 
     def redact(self, seq: int, at: int) -> list[AnyEntry]:
         """Blank the text of message `seq`; whether there is one, the journal knows."""
@@ -163,8 +165,9 @@ class Ledger:
     def _own(self, own: list[AnyEntry], at: int) -> list[AnyEntry]:
         self._at = at
         for entry in own:
-            self._seq += 1
-            entry.seq = self._seq
+            if type(entry) not in entries.UNJOURNALED:
+                self._seq += 1
+                entry.seq = self._seq
             entry.at = at
             self.present.apply(entry)
         return own
@@ -174,7 +177,7 @@ class Ledger:
         heapq.heappush(self._timers, (when, self._timer_count, entry))
 
     def _end_later(self, session: Session, when: int) -> None:
-        self._at_time(when, _offline(session, "timeout"))
+        self._at_time(when, session.ended("timeout"))
 
     def _watch(self, entry: AnyEntry) -> None:
         if isinstance(entry, entries.Blocked):
@@ -210,7 +213,13 @@ class Ledger:
         return reason
 
     def judge_online(self, entry: entries.Online) -> RefusedReason | None:
-        """A sign-in: of two that were claimed, the later one wins in whatever order they arrive."""
+        """A sign-in: by somebody whose account is not over, or somebody else's by now.
+
+        Of two that were claimed, the later one wins in whatever order they arrive.
+        """
+        account = self.present.account(entry.user)
+        if self.present.accounts_begun and (account is None or account.number != entry.account):
+            return "gone"
         earlier = self.present.online.get(names.key(entry.user))
         return "stale" if earlier is not None and earlier.number > entry.number else None
 
@@ -244,8 +253,9 @@ class Ledger:
         return "gone" if group is not None and names.key(entry.user) not in group.members else None
 
     def judge_created(self, entry: entries.GroupCreated) -> RefusedReason | None:
-        """A new group: the log has the last word on whether it is one."""
-        return "exists" if names.key(entry.group) in self.present.groups else None
+        """A new group: the log has the last word on whether it is one, and whether the name is free."""
+        group = names.key(entry.group)
+        return "exists" if group in self.present.groups or group in self.present.accounts else None
 
     def judge_joined(self, entry: entries.GroupJoined) -> RefusedReason | None:
         """A new member."""
@@ -274,10 +284,6 @@ class Ledger:
         if len(group.invited) >= MAX_INVITED and names.key(entry.to) not in group.invited:
             return "full"
         return None
-
-
-def _offline(session: Session, reason: entries.OfflineReason) -> entries.Offline:
-    return entries.Offline(session.id, session.number, 0, session.user, session.ip, session.udp_port, reason)
 
 
 _JUDGES: dict[type, Callable[[Ledger, Any], RefusedReason | None]] = {

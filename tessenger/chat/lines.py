@@ -110,6 +110,10 @@ def _signal(e: entries.Signal) -> list[str]:
     return [] if e.name in _UNSHOWN else [f">> {e.user} issued {e.name} command"]
 
 
+def _account_removed(e: entries.AccountRemoved) -> list[str]:
+    return [f"the account {e.user} has been removed"]
+
+
 def _redacted(e: entries.Redacted) -> list[str]:
     return [f"message {e.target_seq} has been redacted"]
 
@@ -139,6 +143,7 @@ _CONSOLE: dict[type[entries.Entry], Callable[[Any], list[str]]] = {
     entries.Invited: _invited,
     entries.Command: _command,
     entries.Signal: _signal,
+    entries.AccountRemoved: _account_removed,
     entries.Redacted: _redacted,
     entries.ClockSet: _clock_set,
 }
@@ -193,6 +198,8 @@ _EVENTS: dict[type[entries.Entry], Callable[[Any], tuple[str, str]]] = {
     entries.LoginFailed: lambda e: _user_line(e, e.user, e.ip, "-", f"failed login {e.failures}"),
     entries.Blocked: lambda e: _user_line(e, e.user, e.ip, "-", f"blocked for {_seconds(e.seconds)} seconds"),
     entries.Unblocked: lambda e: _user_line(e, e.user, "-", "-", "unblocked"),
+    entries.AccountAdded: lambda e: _user_line(e, e.user, "-", "-", "account added"),
+    entries.AccountRemoved: lambda e: _user_line(e, e.user, "-", "-", "account removed"),
     entries.Redacted: lambda e: _user_line(e, "-", "-", "-", f"message {e.target_seq} redacted"),
     entries.ClockSet: lambda e: _user_line(e, "-", "-", "-", _step(e)),
 }  # fmt: skip

@@ -13,11 +13,10 @@ from tessenger.wire.text import clean_line
 
 def whois(hub: Hub, link: Link, request: messages.Whois) -> Refusal | None:
     """What is known about someone, as of now."""
-    user = hub.accounts.canonical(request.user)
 
     def now() -> None:
         session = hub.present.find(request.user)
-        name = session.user if session is not None else user
+        name = session.user if session is not None else hub.account_name(request.user)
         if name is None:
             text = words.unknown_user(words.shown_name(request.user))
             hub.say(link, answers.line(Error("unknown_user", text, request.id)))

@@ -222,10 +222,11 @@ class SharedState(Protocol):
 
 
 class SignedIn(Struct, frozen=True):
-    """The password was right. `user` is the name as the credentials have it."""
+    """The password was right. `user` is the name as the credentials have it, `tag` what they tell the account by."""
 
     user: str
     number: int
+    tag: str = ""
 
 
 class WrongPassword(Struct, frozen=True):

@@ -12,9 +12,25 @@ from typing import Any
 from msgspec import Struct
 
 from tessenger.chat import entries
-from tessenger.chat.known_addresses import KnownAddresses, count_key
+from tessenger.chat.known_addresses import KnownAddresses, count_key, forget_counts
 from tessenger.chat.runs import Run, Runs
 from tessenger.wire import names
+
+
+class Account(Struct, frozen=True, gc=False):
+    """Somebody who may sign in. A name may be somebody else's one day; the number is never given again.
+
+    It is the sequence number of the entry that added the account: what is below it in the log was not for this account,
+    whatever names it has. 0: it was there when the log first learned of accounts. `tag`: see `entries.AccountAdded`.
+    """
+
+    user: str
+    number: int
+    tag: str = ""
+
+    def is_meant(self, tag: str) -> bool:
+        """Tell whether a line of the credentials with this tag is of this account; one without says nothing else."""
+        return tag in ("", self.tag)
 
 
 class Session(Struct, gc=False):
@@ -43,11 +59,16 @@ class Session(Struct, gc=False):
     away: str = ""
     udp_host: str = ""
 
+    def ended(self, reason: entries.OfflineReason) -> entries.Offline:
+        """Return the entry that ends it for another reason than its own logout."""
+        return entries.Offline(self.id, self.number, 0, self.user, self.ip, self.udp_port, reason)
+
 
 class Group(Struct):
     """A group and its members, by key, each with the sequence number from which they may read; in order of joining.
 
-    `invited`: by key, who is asked to join and has not. `former`: the keys of those who were members and are not.
+    `creator`: "" once their account is over. `invited`: by key, who is asked to join and has not. `former`: the keys of
+    those who were members and are not.
     """
 
     name: str
@@ -70,7 +91,8 @@ class Snapshot(Struct):
     """The present state at sequence number `seq`, as the journal hands it to a process that starts.
 
     `slots` maps a worker's slot to its generation and to the `n` of its last journaled entry. `runs` are the server's,
-    in order, the present one last.
+    in order, the present one last. `accounts_begun`: whether the log was told who has an account; what it has before
+    that are names that it knows from elsewhere.
     """
 
     seq: int
@@ -82,6 +104,8 @@ class Snapshot(Struct):
     slots: dict[int, tuple[int, int]]
     runs: list[Run] = []
     known: dict[str, dict[str, int]] = {}
+    accounts: list[Account] = []
+    accounts_begun: bool = False
 
 
 class Present:
@@ -102,6 +126,8 @@ class Present:
         self.failures: dict[str, int] = {}
         self.blocks: dict[str, tuple[str, int]] = {}
         self.known = KnownAddresses(snapshot.known if snapshot is not None else None)
+        self.accounts: dict[str, Account] = {}
+        self.accounts_begun = False
         self.runs = Runs(snapshot.runs if snapshot is not None else ())
         if snapshot is not None:
             self.seq, self.at = snapshot.seq, snapshot.at
@@ -112,6 +138,8 @@ class Present:
                 self._add_group(group)
             self.failures = dict(snapshot.failures)
             self.blocks = dict(snapshot.blocks)
+            self.accounts = {names.key(account.user): account for account in snapshot.accounts}
+            self.accounts_begun = snapshot.accounts_begun
 
     def apply(self, entry: entries.AnyEntry) -> None:
         """Move on by one committed entry."""
@@ -129,6 +157,10 @@ class Present:
         """Return the group of that name, in whatever case it is written."""
         return self.groups.get(name) or self.groups.get(names.key(name))
 
+    def account(self, user: str) -> Account | None:
+        """Return the account of that name, in whatever case it is written."""
+        return self.accounts.get(names.key(user))
+
     def _add_group(self, group: Group) -> None:
         self.groups[names.key(group.name)] = group
         for user in group.members:
@@ -139,6 +171,19 @@ class Present:
         user = names.key(session.user)
         if self.online.get(user) is session:
             del self.online[user]
+
+    def _forget(self, user: str) -> None:
+        """Let nothing hang on a name: groups, invitations, what a group's creator may do, failures, addresses."""
+        for group in self.groups_of.pop(user, ()):
+            del group.members[user]
+        for group in self.groups.values():
+            group.invited.pop(user, None)
+            group.former.discard(user)
+            if names.key(group.creator) == user:
+                group.creator = ""
+        forget_counts(self.failures, user)
+        forget_counts(self.blocks, user)
+        self.known.forget(user)
 
 
 def _online(state: Present, entry: entries.Online) -> None:
@@ -252,6 +297,24 @@ def _away_set(state: Present, entry: entries.AwaySet) -> None:
         session.away = entry.text
 
 
+def _accounts_begun(state: Present, entry: entries.AccountsBegun) -> None:
+    state.accounts_begun = True
+    for user, tag in entry.accounts.items():
+        state.accounts[names.key(user)] = Account(user, 0, tag)
+
+
+def _account_added(state: Present, entry: entries.AccountAdded) -> None:
+    user = names.key(entry.user)
+    state._forget(user)  # noqa: SLF001 as above; somebody may have named who was gone already
+    state.accounts[user] = Account(entry.user, entry.seq, entry.tag)
+
+
+def _account_removed(state: Present, entry: entries.AccountRemoved) -> None:
+    user = names.key(entry.user)
+    state._forget(user)  # noqa: SLF001 as above
+    state.accounts.pop(user, None)
+
+
 _CHANGES: dict[type, Callable[[Present, Any], None]] = {
     entries.Online: _online,
     entries.Resumed: _resumed,
@@ -267,5 +330,8 @@ _CHANGES: dict[type, Callable[[Present, Any], None]] = {
     entries.GroupLeft: _group_left,
     entries.Invited: _invited,
     entries.AwaySet: _away_set,
+    entries.AccountsBegun: _accounts_begun,
+    entries.AccountAdded: _account_added,
+    entries.AccountRemoved: _account_removed,
 }
 """What each kind changes; kinds that are not here change nothing."""

@@ -35,11 +35,11 @@ def _someone_else(hub: Hub, link: Link, to: str, to_self: str) -> Session | Refu
     target = hub.present.find(to)
     if target is not None and target.user != link.user:
         return target
-    user = hub.accounts.canonical(to)
+    user = hub.account_name(to)
     if user == link.user:
         return Refusal("to_self", to_self)
     if user is None:
-        return Refusal("unknown_user", words.unknown_user(words.shown_name(to)))
+        return Refusal("unknown_user", words.unknown_user(words.shown_name(to)), certain=False)
     return Refusal("not_online", words.not_online(user), certain=False)
 
 
@@ -72,7 +72,7 @@ def msgto(hub: Hub, link: Link, request: messages.MsgTo) -> Refusal | None:
 
 def _message_for_later(hub: Hub, link: Link, request: messages.MsgTo, text: str) -> Refusal | None:
     """A message to someone who seems to be away: whether they are is known when it has its place in the log."""
-    user = hub.accounts.canonical(request.to) or request.to
+    user = hub.account_name(request.to) or request.to
     body = events.message_body(link.user, text)
     entry = entries.Message(link.session, link.number, request.id, link.user, user, text, body)
 
@@ -146,7 +146,7 @@ def list_names(hub: Hub, link: Link, request: messages.Names) -> Refusal | None:
     """What can be completed."""
 
     def now() -> None:
-        accounts = hub.accounts.everybody() if request.everybody else ()
+        accounts = filter(hub.present.account, hub.accounts.everybody()) if request.everybody else ()
         hub.say(link, answers.all_names(request.id, hub.present, link.user, accounts))
 
     hub.barrier(link, now)

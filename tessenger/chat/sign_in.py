@@ -19,7 +19,7 @@ from tessenger.chat.ports import (
     Unavailable,
     WrongPassword,
 )
-from tessenger.chat.present import Session
+from tessenger.chat.present import Account, Session
 from tessenger.wire import messages, names
 from tessenger.wire.messages import Denied, DeniedCode, Limits, Login, Logout, Resume, Welcome
 
@@ -47,10 +47,12 @@ def login(hub: Hub, link: Link, request: Login) -> Refusal | None:
             _wrong_password(hub, link, request, result)
         elif link.ended:
             return
-        elif isinstance(result, SignedIn) and request.unless_online:
-            hub.barrier(link, lambda: _begin_unless_online(hub, link, request, result))
         elif isinstance(result, SignedIn):
-            _begin(hub, link, request, result)
+            account = _account_of(hub, result)
+            if account is None or request.unless_online:
+                hub.barrier(link, lambda: _begin_if_possible(hub, link, request, result))
+            else:
+                _begin(hub, link, request, result, account)
         else:
             _deny(hub, link, request.id, "blocked" if isinstance(result, IsBlocked) else "unavailable")
 
@@ -146,18 +148,32 @@ def _wrong_password(hub: Hub, link: Link, request: Login, result: WrongPassword)
     hub.append(link, request.id, entry, lambda _: None if link.ended else _deny(hub, link, request.id, code))
 
 
-def _begin_unless_online(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:
-    """Begin the session of somebody who comes back, unless they have a connection: all that was ordered is known."""
-    session = hub.present.find(result.user)
+def _account_of(hub: Hub, result: SignedIn) -> Account | None:
+    """Return the account in the log that the credentials meant.
+
+    None: there is none, or the two are of different moments, and the password is not good yet, or not any more.
+    """
+    account = hub.present.account(result.user)
+    if account is None or result.tag != hub.accounts.tag(result.user) or not account.is_meant(result.tag):
+        return None
+    return account
+
+
+def _begin_if_possible(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:
+    """Begin a session, unless it is of somebody who comes back and has a connection: all that was ordered is known."""
     if link.ended:
         return
-    if session is not None and not session.detached_until:
+    account = _account_of(hub, result)
+    session = hub.present.find(result.user)
+    if account is None:
+        _deny(hub, link, request.id, "invalid_password")
+    elif request.unless_online and session is not None and not session.detached_until:
         _deny(hub, link, request.id, "online_elsewhere")
     else:
-        _begin(hub, link, request, result)
+        _begin(hub, link, request, result, account)
 
 
-def _begin(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:
+def _begin(hub: Hub, link: Link, request: Login, result: SignedIn, account: Account) -> None:
     """Append the entry that begins the session."""
     token = f"{result.number:x}.{hub.new_token()}"
     link.udp_port, link.udp_host = request.udp_port, request.udp_host
@@ -173,12 +189,16 @@ def _begin(hub: Hub, link: Link, request: Login, result: SignedIn) -> None:
         expires=hub.now() + hub.rules.token_ms,
         token_ms=hub.rules.token_ms,
         udp_host=request.udp_host,
+        account=account.number,
     )
     hub.append(link, request.id, entry, lambda e: _online(hub, link, request, token, e))
 
 
 def _online(hub: Hub, link: Link, request: Login, token: str, entry: AnyEntry) -> None:
     """The session has begun: welcome, then what was left unread in earlier ones."""
+    if isinstance(entry, entries.Refused) and entry.reason == "gone" and not link.ended:  # the account is over
+        _deny(hub, link, request.id, "invalid_password")
+        return
     if not _attach(hub, link, entry):
         return
     after = hub.present.runs.common(request, entry.seq)

@@ -80,7 +80,9 @@ def no_member(user: str, group: str) -> str:
 
 
 def not_creator(group: str, creator: str) -> str:
-    """For what only one person may do."""
+    """For what only one person may do, where that is not gone for good ("")."""
+    if not creator:
+        return f"Nobody can do that any more: the account that created Groupchat {group} has been removed"
     return f"Only {creator}, who created Groupchat {group}, can do that"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from tessenger.chat import addresses, entries
 from tessenger.chat.known_addresses import KEPT_MS, MOST, count_key
-from tessenger.chat.present import Group, Member, Session, Snapshot
+from tessenger.chat.present import Account, Group, Member, Session, Snapshot
 from tessenger.chat.runs import Run
 from tessenger.journal import by_time, chunks, rows
 from tessenger.journal.counters import Counters
@@ -22,6 +22,7 @@ _SESSION = Session.__struct_fields__
 _READ_SESSIONS = f"SELECT {', '.join(_SESSION)} FROM sessions ORDER BY seq"  # noqa: S608 constants only
 _ADD_SESSION = f"INSERT OR REPLACE INTO sessions ({', '.join(_SESSION)}) VALUES ({', '.join('?' * len(_SESSION))})"  # noqa: S608
 _LAST = f"SELECT start_seq, ({chunks.NEWEST}) FROM meta"  # noqa: S608 constants only
+_ADD_ACCOUNT = "INSERT OR REPLACE INTO accounts (user, number, tag) VALUES (?, ?, ?)"
 _OFFLINE = "UPDATE users SET offline_seq = ? WHERE user = ?"
 
 
@@ -162,6 +163,31 @@ def _away_set(db: sqlite3.Connection, e: entries.AwaySet) -> None:
     db.execute("UPDATE sessions SET away = ? WHERE id = ?", (e.text, e.session))
 
 
+def _accounts_begun(db: sqlite3.Connection, e: entries.AccountsBegun) -> None:
+    db.execute("UPDATE meta SET accounts_begun = 1")
+    db.executemany(_ADD_ACCOUNT, [(user, 0, tag) for user, tag in e.accounts.items()])
+
+
+def _account_added(db: sqlite3.Connection, e: entries.AccountAdded) -> None:
+    _forget(db, e.user)
+    db.execute(_ADD_ACCOUNT, (e.user, e.seq, e.tag))
+
+
+def _account_removed(db: sqlite3.Connection, e: entries.AccountRemoved) -> None:
+    _forget(db, e.user)
+    db.execute("DELETE FROM accounts WHERE user = ?", (e.user,))
+
+
+def _forget(db: sqlite3.Connection, user: str) -> None:
+    """Let nothing hang on a name; what the log has for it, its next account is not shown."""
+    for table in ("users", "memberships", "invitations", "known_addresses"):
+        db.execute(f"DELETE FROM {table} WHERE user = ?", (user,))  # noqa: S608 constants only
+    for table in ("failures", "blocks"):
+        wherever = "key = ?1 OR key GLOB ?1 || ' *'"  # as `count_key` has it
+        db.execute(f"DELETE FROM {table} WHERE {wherever}", (names.key(user),))  # noqa: S608 constants only
+    db.execute("UPDATE groups SET creator = '' WHERE creator = ? COLLATE NOCASE", (user,))
+
+
 def _redacted(db: sqlite3.Connection, e: entries.Redacted) -> None:
     with chunks.leaving_no_trace(db):
         chunks.blank(db, e.target_seq, entries.REDACTED)
@@ -183,6 +209,9 @@ CHANGES: dict[type[entries.Entry], Callable[[sqlite3.Connection, Any], None]] = 
     entries.GroupLeft: _group_left,
     entries.Invited: _invited,
     entries.AwaySet: _away_set,
+    entries.AccountsBegun: _accounts_begun,
+    entries.AccountAdded: _account_added,
+    entries.AccountRemoved: _account_removed,
     entries.Redacted: _redacted,
 }
 """What each kind changes; kinds that are not here change nothing. The log accepts an entry before it comes here."""
@@ -206,6 +235,12 @@ def read_last(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> tuple[
         return behind[-1][rows.SEQ], behind[-1][rows.AT]
     row = next(chunks.backward(db), None)
     return last_seq(db), 0 if row is None else row[rows.AT]
+
+
+def account_number(db: sqlite3.Connection, user: str) -> int:
+    """Return below which number nothing is for who has this name now."""
+    (number,) = db.execute("SELECT coalesce(max(number), 0) FROM accounts WHERE user = ?", (user,)).fetchone()
+    return int(number)
 
 
 def read_runs(db: sqlite3.Connection) -> list[Run]:
@@ -255,4 +290,6 @@ def read_snapshot(db: sqlite3.Connection, behind: Sequence[rows.Row] = ()) -> Sn
         known=_known(db),
         slots=counted.slots(),
         runs=read_runs(db),
+        accounts=[Account(*row) for row in db.execute("SELECT user, number, tag FROM accounts")],
+        accounts_begun=bool(*db.execute("SELECT accounts_begun FROM meta").fetchone()),
     )

@@ -16,6 +16,7 @@ from operator import itemgetter
 from tessenger.chat.ports import Page, Question
 from tessenger.journal import chunks, rows
 from tessenger.journal.by_time import behind_what_is_older
+from tessenger.journal.changes import account_number
 from tessenger.journal.chunks import Lookup
 from tessenger.journal.rows import KIND, SEQ, TARGET, TEXT, USER, Row
 from tessenger.journal.targets import Targets
@@ -42,7 +43,7 @@ class _Stopped(Exception):
 
 def read_page(db: sqlite3.Connection, targets: Targets, question: Question) -> Page:
     """Answer a question; call it within a transaction, with `targets` refreshed."""
-    floor = behind_what_is_older(db, question.since) if question.since else 0
+    floor = max(behind_what_is_older(db, question.since) if question.since else 0, account_number(db, question.user))
     before = question.before or chunks.LAST
     if question.group:
         found = _of_group(db, targets, question, floor, before)

@@ -25,6 +25,10 @@ CREATE TABLE known_addresses (
     user TEXT NOT NULL COLLATE NOCASE, address TEXT NOT NULL, last INTEGER NOT NULL, PRIMARY KEY (user, address))
     WITHOUT ROWID"""
 
+ACCOUNTS: Final = """
+CREATE TABLE accounts (
+    user TEXT PRIMARY KEY COLLATE NOCASE, number INTEGER NOT NULL, tag TEXT NOT NULL) WITHOUT ROWID"""
+
 
 def migrate(db: sqlite3.Connection, version: int) -> None:
     """Bring the tables up to `version`, all or none; a reader that is open meanwhile goes on."""
@@ -76,9 +80,10 @@ def _from_3(db: sqlite3.Connection) -> None:
 
 
 def _from_4(db: sqlite3.Connection) -> None:
-    """Runs had no names, nothing said how long a token and a block last, and stamps never went back.
+    """Runs had no names, nothing said how long a token and a block last, stamps never went back, names were accounts.
 
-    A block whose length nobody knows ends with the next start: it was meant for seconds.
+    A block whose length nobody knows ends with the next start: it was meant for seconds. Whoever the tables have
+    something of keeps it, if the credentials have the name when the log learns who has an account.
     """
     db.execute("ALTER TABLE sessions ADD COLUMN token_ms INTEGER NOT NULL DEFAULT 0")
     db.execute("UPDATE sessions SET token_ms = max(0, expires - since)")
@@ -87,6 +92,10 @@ def _from_4(db: sqlite3.Connection) -> None:
     db.execute(by_time.TABLE)
     db.execute(RUNS)
     db.execute(KNOWN_ADDRESSES)
+    db.execute(ACCOUNTS)
+    db.execute("ALTER TABLE meta ADD COLUMN accounts_begun INTEGER NOT NULL DEFAULT 0")
+    for table in ("users", "sessions", "memberships", "invitations"):
+        db.execute(f"INSERT OR IGNORE INTO accounts (user, number, tag) SELECT user, 0, '' FROM {table}")  # noqa: S608
 
 
 _STEPS: Final[dict[int, Callable[[sqlite3.Connection], None]]] = {1: _from_1, 2: _from_2, 3: _from_3, 4: _from_4}

@@ -64,6 +64,7 @@ class SqliteReader:
         """Return the numbers of what `user`'s resumed session is due with `after` < seq <= `upto`, in order."""
         with self._transaction() as db:
             self._targets.refresh(db)
+            after = max(after, changes.account_number(db, user))
             own = [
                 seq
                 for seq, kind, sender in self._targets.to(db, user, after, upto)
@@ -80,7 +81,7 @@ class SqliteReader:
             self._targets.refresh(db)
             found = db.execute("SELECT seen_seq, offline_seq FROM users WHERE user = ?", (user,)).fetchone()
             seen, offline = found or (0, 0)
-            seen = max(seen, after or 0)
+            seen = max(seen, after or 0, changes.account_number(db, user))
             own = [
                 seq for seq, kind, sender in self._targets.to(db, user, seen, upto) if _is_private(kind, sender, user)
             ]

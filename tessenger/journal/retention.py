@@ -3,8 +3,8 @@
 A `Planner` reads over a connection of its own and takes its time; what it returns, the logger deletes in transactions
 of `STEP` entries, with pauses, between its batches. Kept, whatever age and size say, is what somebody may still need:
 
-- messages that someone is due and was not shown (`unread`), and everything of the last `keep_ms`: what this server
-  has written in that time by the steady clock, and what is stamped with a time of it,
+- messages that someone is due and was not shown (`unread`), unless their account is over, and everything of the last
+  `keep_ms`: what this server has written in that time by the steady clock, and what is stamped with a time of it,
 - what sessions that are detached have asked, for they may ask again,
 - the end of the log, which the counters and the activity logs are completed from.
 """
@@ -59,6 +59,11 @@ SELECT memberships.name, coalesce(users.seen_seq, 0), coalesce(users.offline_seq
     coalesce(memberships.to_seq, ?)
 FROM memberships LEFT JOIN users ON users.user = memberships.user
 LEFT JOIN sessions ON sessions.user = memberships.user"""
+
+
+_DUE_BEHIND = """
+SELECT user, max(behind) FROM (SELECT user, seen_seq AS behind FROM users UNION ALL SELECT user, number FROM accounts)
+GROUP BY user"""
 
 
 class Plan(Struct, frozen=True):
@@ -118,7 +123,9 @@ class Planner:
         if next(chunks.forward(db, self._looked_at, upto), None) is None:
             self._looked_at = 0  # the next look begins anew: what was due by then may have been shown
             return [], False
-        seen = {names.key(user): upto for user, upto in db.execute("SELECT user, seen_seq FROM users")}
+        due_behind = {names.key(user): behind for user, behind in db.execute(_DUE_BEHIND)}
+        (begun,) = db.execute("SELECT accounts_begun FROM meta").fetchone()
+        nobodys = _FOR_EVER if begun else 0
         lacking = self._lacking(db)
         detached = {session for (session,) in db.execute("SELECT id FROM sessions WHERE detached_until > 0")}
         victims = []
@@ -127,7 +134,7 @@ class Planner:
             size += len(row[TEXT] or "")
             seq, kind, session, target = row[SEQ], row[KIND], row[SESSION], names.key(row[TARGET] or "")
             self._looked_at = seq
-            if kind in _FOR_ONE and seq > seen.get(target, 0):
+            if kind in _FOR_ONE and seq > due_behind.get(target, nobodys):
                 continue
             if kind == "g" and any(after < seq <= upto for upto, after in lacking.get(target, _NONE).items()):
                 continue

@@ -7,6 +7,9 @@ repeated request led to is found through `requests`, which says for each session
 to `request` are; an id rises with the sequence number. User and group names are ASCII, so NOCASE compares as
 `names.key` does.
 
+`accounts` has who may sign in (see `chat.accounts`). What the log has under a name below the account's `number` was for
+others; in the tables of the present state, all that a name has is its account's.
+
 `runs` has the newest runs of the server (see `chat.runs`), each with the number behind which its entries begin.
 
 `meta` has one row:
@@ -15,6 +18,7 @@ start_seq    the number behind which the running server's entries begin
 reserved_seq entries up to this number may have been passed on: a start goes on behind it (see store.py)
 counted_seq  `requests`, `slots` and `targets` are filled up to here, the entries behind tell the rest
 logged_seq   the text logs have everything up to here, and had the sizes in `text_logs` then
+accounts_begun  0 until the log was told who has an account: `accounts` are names then that it knew in an older version
 
 When something ends (`detached_until`, `expires`, `until`) is by the steady clock of the server that wrote it; how long
 it lasts stands beside it (`token_ms`, `ms`; a grace is the configuration's), so that another run of the server lets
@@ -49,7 +53,7 @@ _SCHEMA = f"""
 CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL DEFAULT 0, start_seq INTEGER NOT NULL DEFAULT 0,
     reserved_seq INTEGER NOT NULL DEFAULT 0, counted_seq INTEGER NOT NULL DEFAULT 0,
-    logged_seq INTEGER NOT NULL DEFAULT 0);
+    logged_seq INTEGER NOT NULL DEFAULT 0, accounts_begun INTEGER NOT NULL DEFAULT 0);
 INSERT INTO meta (one) VALUES (1);
 {chunks.TABLE};
 {targets.TABLE};
@@ -83,11 +87,12 @@ CREATE TABLE blocks (key TEXT PRIMARY KEY, user TEXT NOT NULL, until INTEGER NOT
 CREATE TABLE slots (slot INTEGER PRIMARY KEY, generation INTEGER NOT NULL, n INTEGER NOT NULL);
 CREATE TABLE text_logs (name TEXT PRIMARY KEY, size INTEGER NOT NULL) WITHOUT ROWID;
 {migrations.RUNS};
+{migrations.ACCOUNTS};
 """  # noqa: S608 constants only
 
 _SMALL = (
     "meta", "sessions", "requests", "users", "groups", "invitations", "memberships", "failures", "blocks", "slots",
-    "text_logs", "known_addresses", "clock_steps", "runs",
+    "text_logs", "known_addresses", "clock_steps", "runs", "accounts",
 )  # fmt: skip
 """Tables that are checked whole when the journal is opened; the log may be long."""
 

@@ -38,7 +38,7 @@ exit status:
   1    failed while it ran
   2    the command line or the configuration is wrong
   3    cannot start here: port or data directory taken, journal unreadable, ...
-  4    the credentials file is missing or has a line that makes no sense
+  4    the credentials file is missing, has a line that makes no sense, or none of the accounts so far
   69   (of bin/tessenger-server) no Python 3.11, or the packages cannot be installed
   130  of the commands: interrupted"""
 
@@ -70,7 +70,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     from tessenger.server import supervisor  # noqa: PLC0415  --help and mistakes are answered without it
 
-    return supervisor.run(config, read_config)
+    return supervisor.run(config, read_config, may_remove_all=options.remove_accounts)
 
 
 def _parser() -> Parser:
@@ -90,6 +90,9 @@ def _parser() -> Parser:
     parser.add_argument("--credentials", metavar="FILE", help="the users and their passwords")
     parser.add_argument("--data-dir", metavar="DIR", help="where the journal, the logs and the TLS key are kept")
     parser.add_argument("--no-tls", action="store_true", help="plain TCP, on loopback only")
+    parser.add_argument(
+        "--remove-accounts", action="store_true", help="start though the credentials have none of the accounts so far"
+    )
     parser.add_argument("--version", action="version", version=f"tessenger-server {__version__}")
     return parser
 

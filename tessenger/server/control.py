@@ -31,6 +31,16 @@ class ReleasedWorker(Struct, frozen=True):
     worker: Worker
 
 
+class Reloaded(Struct, frozen=True):
+    """From a worker: it goes by the credentials of this number. From the logger: the log has their accounts.
+
+    `without`, from the logger: whom they have and who has no account, for a group has the name.
+    """
+
+    number: int
+    without: list[str] = []
+
+
 class DeadWorker(Struct, frozen=True):
     """To the logger: this worker is dead; release its sessions once its stream is read to its end."""
 
@@ -43,14 +53,22 @@ class NewManager(Struct, frozen=True):
     epoch: int
 
 
+class Accounts(Struct, frozen=True):
+    """Who has an account, names with their tags, as of the `number`th reading of the credentials."""
+
+    number: int
+    tags: dict[str, str]
+
+
 class Reload(Struct, frozen=True):
     """To all: read the credentials again, use these limits, reopen the logs.
 
-    `removed_users` are keys of users whose account is gone, `changed_users` of those with another password.
+    `changed_users`: keys of those with another password. Workers answer with `Reloaded`, and then the logger is told,
+    and answers (see reloading.py).
     """
 
     config: Config
-    removed_users: list[str]
+    accounts: Accounts
     changed_users: list[str]
 
 
@@ -59,4 +77,4 @@ class Stop(Struct, frozen=True):
 
 
 ToRole = DeadWorker | NewManager | Reload | Stop
-FromRole = Ready | Failed | Notice | ReleasedWorker
+FromRole = Ready | Failed | Notice | ReleasedWorker | Reloaded

@@ -17,6 +17,7 @@ from typing import Any
 
 import uvloop
 
+from tessenger.chat import accounts
 from tessenger.chat.entries import AnyEntry, Command, Released
 from tessenger.chat.ledger import Ledger
 from tessenger.chat.lines import active_user_lines, console_lines, kinds_shown
@@ -76,8 +77,8 @@ class LoggerBroken(Exception):
 class Logger:
     """The ordered log over an SQLite journal."""
 
-    def __init__(self, context: roles.RoleContext) -> None:
-        """Open journal and logs. Raises `JournalError`."""
+    def __init__(self, context: roles.RoleContext, known: control.Accounts) -> None:
+        """Open journal and logs. Raises `JournalError`. `known`: who has an account now."""
         config = context.config
         self._context = context
         self._level = config.console.level
@@ -101,6 +102,8 @@ class Logger:
         self._unshown: list[AnyEntry] = []  # of what was gathered and is not written down, what the console shows
         self._is_written_down = True
         self._dead: list[Worker] = []
+        self._accounts = known
+        self._accounts_told = False
         self._failure = ""
         self._waits_for = ""
         self._scheduled: asyncio.Handle | None = None
@@ -120,6 +123,8 @@ class Logger:
             self._ledger, self._journal, self._appended, self._returned, self._left, self._feed_bytes
         )
         self._control = roles.ControlPipe(pipe, self._heard, self._stopping.set)
+        self._keep(self._ledger.set_accounts(self._accounts.tags, roles.unix_ms()))
+        self._tell_accounts()
         server = await self._followers.listen(roles.LOGGER_SOCKET)
         administrators = await admin.listen(self._redact)
         self._watch_time()
@@ -185,8 +190,18 @@ class Logger:
         self._planner.offline_delivery = message.config.messages.offline_delivery
         self._write_down()
         self._text_logs.reopen()
-        if message.removed_users or message.changed_users:
-            self._keep(self._ledger.remove_users(message.removed_users, message.changed_users, roles.unix_ms()))
+        at = roles.unix_ms()
+        self._accounts, self._accounts_told = message.accounts, False
+        self._keep(self._ledger.set_accounts(self._accounts.tags, at))
+        self._keep(self._ledger.void_tokens(message.changed_users, at))
+        self._tell_accounts()
+
+    def _tell_accounts(self) -> None:
+        """Let the supervisor know once the log has everybody's account."""
+        if not self._accounts_told and not self._unkept:
+            self._accounts_told = True
+            without = accounts.without(self._ledger.present, self._accounts.tags)
+            self._control.tell(control.Reloaded(self._accounts.number, without))
 
     def _redact(self, request: admin.Redact) -> admin.Reply:
         if redact.text_of(self._journal, request.seq) is None:
@@ -307,6 +322,7 @@ class Logger:
         self._keep([])
         if not self._unkept:
             self._flush()
+            self._tell_accounts()
 
     def _tidy(self) -> None:
         """Do what was left for later, a part at a time: what comes meanwhile waits for one of them."""
@@ -380,12 +396,12 @@ class Logger:
         self._watch_time()
 
 
-def main(context: roles.RoleContext, pipe: Connection) -> None:
+def main(context: roles.RoleContext, pipe: Connection, known: control.Accounts) -> None:
     """Run the logger; the entry point of its process."""
 
     def work() -> None:
         async def serve() -> None:
-            await Logger(context).run(pipe)
+            await Logger(context, known).run(pipe)
 
         uvloop.run(serve())
 

@@ -14,12 +14,15 @@ import resource
 import shutil
 import socket
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tessenger.chat.entries import AnyEntry
+from tessenger.chat.ledger import Ledger
 from tessenger.config import Config, is_loopback
-from tessenger.errors import CannotStart, ConfigError
+from tessenger.errors import CannotStart, ConfigError, CredentialsError
 from tessenger.journal.store import SqliteJournal
 from tessenger.server import listening, permissions, tls
 from tessenger.server.roles import RoleContext, steady_offset, unix_ms
@@ -36,9 +39,10 @@ SPARE_FILES = 1_280
 class Premises:
     """The data directory and the listening socket, held from `__enter__` to `__exit__`."""
 
-    def __init__(self, config: Config) -> None:
-        """Touch nothing yet."""
+    def __init__(self, config: Config, *, may_remove_all: bool = False) -> None:
+        """Touch nothing yet. `may_remove_all`: the credentials may be without all the accounts that there are."""
         self._config = config
+        self._may_remove_all = may_remove_all
         self._data_dir = Path(config.server.data_dir)
         self.run_dir = self._data_dir / "run"
         self.lock = -1
@@ -47,6 +51,8 @@ class Premises:
         """What the administrator should know of, though it is no reason not to start."""
         self.listening: list[socket.socket]
         self.credentials: Credentials
+        self.accounts_changed: list[AnyEntry] = []
+        """What the credentials led to in the log."""
 
     def __enter__(self) -> Self:
         """Check and take everything. Raises `CannotStart`, `ConfigError` or `CredentialsError`."""
@@ -140,14 +146,35 @@ class Premises:
         with contextlib.closing(journal):
             self.steady_offset = steady_offset()
             self.epoch = journal.begin_epoch(unix_ms(), round(config.sessions.grace_seconds * 1000))
+            self._keep_accounts(journal)
         _allow_files(config.limits.connections + SPARE_FILES)
         self.listening = listening.listen(config.server.hosts, config.server.port)
+
+    def _keep_accounts(self, journal: SqliteJournal) -> None:
+        """Have it in the log who has an account, before anybody can sign in."""
+        ledger = Ledger(journal.load(), 0)
+        known = [account.user for account in ledger.present.accounts.values()]
+        is_meant = self._may_remove_all and self.credentials.names
+        if not is_meant and not self.credentials.has_some_of(known):
+            raise CredentialsError(wrong_credentials(self._config, known))
+        self.accounts_changed = ledger.set_accounts(self.credentials.accounts, unix_ms())
+        journal.commit(self.accounts_changed)
 
     def _leave(self) -> None:
         shutil.rmtree(self.run_dir, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.ftruncate(self.lock, 0)
             os.close(self.lock)
+
+
+def wrong_credentials(config: Config, known: Iterable[str]) -> str:
+    """Say that the credentials have none of the accounts that are known, which is hardly meant."""
+    first = sorted(known)
+    shown = ", ".join(first[:5]) + (f" and {len(first) - 5} more" if len(first) > 5 else "")
+    return (
+        f"{config.server.credentials} has none of the accounts that there are ({shown}): all of them would be removed "
+        "for good. Where that is meant, start the server once with --remove-accounts."
+    )
 
 
 def _runs(owner: str) -> bool:

@@ -71,11 +71,12 @@ class _Asked(Struct, frozen=True):
 
 
 class _Checked(Struct, frozen=True):
-    """A password that was looked at. `name`: as the credentials have it; None: it is wrong."""
+    """A password that was looked at. `name`, `tag`: as the credentials had them then; a name of None: it is wrong."""
 
     asked: _Asked
     attempt: int
     name: str | None
+    tag: str
 
 
 class _Round(Struct, frozen=True):
@@ -212,7 +213,7 @@ class SignIns:
             elif credentials.hashes:
                 hashed.append((each, begun.attempt))
             else:
-                ended.append(_Checked(each, begun.attempt, credentials.verify(each.user, each.password)))
+                ended.append(_check(credentials, each, begun.attempt))
         told += zip((each.asked for each in ended), self._end(ended), strict=True)
         return _Round(told, hashed)
 
@@ -236,13 +237,19 @@ class SignIns:
         if isinstance(outcome, AttemptFailed):
             user, failures, until = checked.asked.user, outcome.failures, outcome.blocked_until
             return WrongPassword(user, failures, until, self.block_seconds, outcome.place)
-        return SignedIn(checked.name or checked.asked.user, outcome)
+        return SignedIn(checked.name or checked.asked.user, outcome, checked.tag)
 
     def _hash(self, asked: _Asked, attempt: int) -> None:
         try:
-            name = self.credentials.verify(asked.user, asked.password)
+            checked = _check(self.credentials, asked, attempt)
         except Exception:  # noqa: BLE001 as above; the attempt stays open until it is too old
             _log.exception("a password could not be checked")
             self._loop.call_soon_threadsafe(self._tell, asked, Unavailable())
             return
-        self._loop.call_soon_threadsafe(self._was_hashed, _Checked(asked, attempt, name))
+        self._loop.call_soon_threadsafe(self._was_hashed, checked)
+
+
+def _check(credentials: Credentials, asked: _Asked, attempt: int) -> _Checked:
+    """Look at a password."""
+    name = credentials.verify(asked.user, asked.password)
+    return _Checked(asked, attempt, name, credentials.tag(asked.user))

@@ -6,7 +6,6 @@ children say (their control pipes), and for signals.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import multiprocessing
 import signal
@@ -15,7 +14,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,11 +22,14 @@ from msgspec import structs
 from setproctitle import setproctitle
 
 from tessenger import early_signals
+from tessenger.chat.lines import console_lines
 from tessenger.chat.ports import Worker
 from tessenger.config import Config
 from tessenger.errors import CannotStart, TessengerError
 from tessenger.server import acceptor, control, faults, logger, manager, roles, worker
-from tessenger.server.premises import Premises
+from tessenger.server.child import Child, Entry
+from tessenger.server.premises import Premises, wrong_credentials
+from tessenger.server.reloading import Reloading
 from tessenger.standard_streams import Writer
 from tessenger.state.credentials import Credentials
 
@@ -51,27 +52,6 @@ GENERATIONS_PER_START = 1_000_000
 """Worker processes of one run of the server."""
 
 _log = logging.getLogger("tessenger")
-_Entry = Callable[..., None]
-
-
-class Child:
-    """One role and the process that fills it at the moment."""
-
-    def __init__(self, name: str, entry: _Entry) -> None:
-        """Not started yet. `entry` is what the process runs."""
-        self.name = name
-        self.entry = entry
-        self.process: SpawnProcess | None = None
-        self.pipe: Connection | None = None
-        self.ready = False
-        self.false_starts = 0
-        self.due = 0.0
-
-    def tell(self, message: control.ToRole) -> None:
-        """Say something to the process, if there is one."""
-        if self.pipe is not None:
-            with contextlib.suppress(OSError):  # it died: it is replaced, and its successor starts with this knowledge
-                self.pipe.send(message)
 
 
 class Supervisor:
@@ -90,6 +70,10 @@ class Supervisor:
         self._manager = Child("manager", manager.main)
         self._acceptor = Child("acceptor", acceptor.main)
         self._workers = {slot: Child(f"worker {slot}", worker.main) for slot in range(1, config.server.workers + 1)}
+        self._reloading = Reloading(control.Accounts(0, premises.credentials.accounts), self._logger)
+        self._reload_again = False
+        self._when_reloaded = ""
+        self._without_account: list[str] = []
         self._seats: dict[int, Worker] = {}
         self._unreleased: list[Worker] = []
         self._signals: list[int] = []
@@ -108,6 +92,7 @@ class Supervisor:
             self._signals += early_signals.hangups
             for warning in self._premises.warnings:
                 _say(warning)
+            self._show_accounts_changed()
             for child in self._children:
                 self._start(child)
             deadline = time.monotonic() + START_SECONDS
@@ -135,6 +120,10 @@ class Supervisor:
         while self._signals:
             if self._signals.pop(0) != signal.SIGHUP:
                 return False
+            self._reload_again = True
+        self._reloading.go_on(time.monotonic())
+        if self._reload_again and not self._reloading.is_under_way:
+            self._reload_again = False
             self._reload()
         return self._problem is None
 
@@ -172,6 +161,11 @@ class Supervisor:
             case control.ReleasedWorker(released):
                 if released in self._unreleased:
                     self._unreleased.remove(released)
+            case control.Reloaded(number, without):
+                if child is self._logger:
+                    self._accounts_kept(number, without)
+                elif number > self._reloading.accounts.number:
+                    self._reloading.worker_has(child)
 
     # ---- starting and replacing ----
 
@@ -198,6 +192,8 @@ class Supervisor:
 
     def _arguments(self, child: Child) -> tuple[Any, ...]:
         """Return what this role is told beyond what all are."""
+        if child is self._logger:
+            return (self._reloading.accounts,)
         if child is self._manager:
             self._epoch += 1
             return self._epoch, [self._seats[slot] for slot, seat in self._workers.items() if seat.ready]
@@ -236,6 +232,7 @@ class Supervisor:
         if child.pipe is not None:
             child.pipe.close()
             child.pipe = None
+        self._reloading.worker_has(child)
         for slot, seat in self._workers.items():
             if seat is child and slot in self._seats:
                 self._unreleased.append(self._seats[slot])
@@ -266,15 +263,33 @@ class Supervisor:
         if credentials.has_demonstration_users() and not self._premises.on_loopback:
             _say("nothing was reloaded: the credentials have demonstration users, which are for loopback only")
             return
-        change = credentials.changed_from(self._credentials)
+        if not credentials.has_some_of(self._credentials.names):
+            _say(f"nothing was reloaded: {wrong_credentials(self._config, self._credentials.names.values())}")
+            return
+        changed = credentials.passwords_changed(self._credentials)
         self._credentials = credentials
         # Where it listens and what it keeps stays as it is until a restart; limits and the like change now.
         waiting = list(waiting_for_restart(self._config, config))
         self._config = _reloaded(self._config, config)
-        message = control.Reload(self._config, sorted(change.removed), sorted(change.password_changed))
-        for child in self._children:
-            child.tell(message)
-        _say(f"reloaded; a restart is needed for {', '.join(waiting)}" if waiting else "reloaded")
+        self._when_reloaded = f"reloaded; a restart is needed for {', '.join(waiting)}" if waiting else "reloaded"
+        accounts = control.Accounts(self._reloading.accounts.number + 1, credentials.accounts)
+        message = control.Reload(self._config, accounts, changed)
+        self._reloading.begin(message, self._workers.values(), (self._manager, self._acceptor), time.monotonic())
+
+    def _accounts_kept(self, number: int, without: list[str]) -> None:
+        """The log has the accounts that were read: from now on everybody signs in, or does not, as the file says."""
+        if without != self._without_account:
+            self._without_account = without
+            for user in without:
+                _say(f"the user {user} has no account: a group has that name")
+        if self._reloading.logger_has(number):
+            _say(self._when_reloaded)
+
+    def _show_accounts_changed(self) -> None:
+        """Show what the logger would have shown, had it run when the credentials were read."""
+        for entry in self._premises.accounts_changed:
+            for line in console_lines(entry, self._config.console.level):
+                _print(line, sys.stdout)
 
     # ---- the end ----
 
@@ -298,7 +313,7 @@ class Supervisor:
                         child.process.join()
 
 
-def _begin(entry: _Entry, lock: Any, context: roles.RoleContext, pipe: Connection, *arguments: Any) -> None:  # noqa: ANN401
+def _begin(entry: Entry, lock: Any, context: roles.RoleContext, pipe: Connection, *arguments: Any) -> None:  # noqa: ANN401
     """Begin as a child: hold the data directory's lock too, so that no other server starts while this process lives."""
     lock.detach()
     entry(context, pipe, *arguments)
@@ -332,8 +347,11 @@ def _print(text: str, stream: TextIO) -> None:
     Writer(stream)(text + "\n")  # nobody looks at it any more: no reason to stop serving
 
 
-def run(config: Config, reload: Callable[[], Config]) -> int:
-    """Run the server until it is told to stop. Returns the exit status; raises `TessengerError` where it cannot."""
-    with Premises(config) as premises:
+def run(config: Config, reload: Callable[[], Config], *, may_remove_all: bool = False) -> int:
+    """Run the server until it is told to stop. Returns the exit status; raises `TessengerError` where it cannot.
+
+    `may_remove_all`: the credentials may be without all the accounts that there are.
+    """
+    with Premises(config, may_remove_all=may_remove_all) as premises:
         roles.keep_errors(config)
         return Supervisor(config, reload, premises).run()

@@ -19,7 +19,8 @@ from tessenger.wire import names
 
 _DESCRIPTION: Final = """\
 Keep the file of users and passwords. A password is asked for twice on a terminal; otherwise the first line of standard
-input is taken. It is stored as an argon2id hash. A running server takes changes up on SIGHUP."""
+input is taken. It is stored as an argon2id hash. A running server takes changes up on SIGHUP. Whoever is removed then
+loses their account for good: somebody who is added under the same name begins with nothing."""
 
 
 def main(argv: Sequence[str]) -> int:

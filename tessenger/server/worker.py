@@ -197,13 +197,13 @@ class WorkerProcess:
         delivery = self._hub.delivery
         delivery.wake = lambda: door.loop.call_later(ACKNOWLEDGE_SECONDS, delivery.tick)
         self._log.is_urgent = lambda: delivery.is_hurried
-        pipe_end = roles.ControlPipe(pipe, self._heard, self._orphan)
-        door.tell = pipe_end.tell
+        self._pipe_end = roles.ControlPipe(pipe, self._heard, self._orphan)
+        door.tell = self._pipe_end.tell
         if await self._unless_stopped(self._log.connect()):
             door.open(self._worker.slot)
             gc.collect()
             gc.freeze()
-            pipe_end.ready()
+            self._pipe_end.ready()
             await self._stopping.wait()
             await self._drain()
             await door.close(say_so=not self._orphaned)
@@ -236,8 +236,9 @@ class WorkerProcess:
                 self._stopping.set()
             case control.NewManager(epoch):
                 self._office.new_manager(epoch)
-            case control.Reload(config):
+            case control.Reload(config, accounts):
                 self._reload(config)
+                self._pipe_end.tell(control.Reloaded(accounts.number))
             case _:
                 pass
 

@@ -2,6 +2,9 @@
 
 One `user password` a line; the password is an argon2id hash or, for trying out, plain. Empty lines and lines that begin
 with `#` are skipped. No error text ever holds a password or a hash.
+
+Behind a hash there may be the account's *tag*: `add` draws one, and `passwd` keeps it. So a name that was removed and
+added again is told from one whose password changed. A line without a tag, as people write them, says nothing of that.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import hmac
 import io
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +33,11 @@ HASHER: Final = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, paralleli
 DEMONSTRATION: Final = frozenset((user, "123") for user in ("aaa", "bbb", "ccc", "ddd"))
 """Users and passwords that everybody knows: those that credentials.txt comes with."""
 
+_TAG_BYTES: Final = 8
+"""Of chance in a tag: enough that of all accounts of a name no two have the same."""
+
+_TAG: Final = re.compile(r"[0-9a-f]{16}")
+
 _HASH_PREFIX: Final = "$argon2"
 _HASH: Final = re.compile(
     r"\$argon2id\$v=19\$m=([0-9]{1,7}),t=([0-9]{1,3}),p=([0-9]{1,2})\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{16,128}"
@@ -44,29 +53,30 @@ MAX_WORK_KIB: Final = 4_194_304
 """KiB of memory, and of memory in all passes together, that the check of one password may take: some seconds."""
 
 
-class Change(NamedTuple):
-    """What became of the users between two readings; names by their keys."""
+class User(NamedTuple):
+    """A line of the file: the name, what stands for the password, and the account's tag, "" for none."""
 
-    removed: frozenset[str]
-    password_changed: frozenset[str]
+    name: str
+    secret: str
+    tag: str = ""
 
 
 class Credentials:
     """The users at one moment. Never changes: read the file again for a newer one."""
 
-    def __init__(self, users: Mapping[str, tuple[str, str]]) -> None:
-        """Take the canonical name and the stored secret of each user, by the name's key."""
-        self._users = dict(users)
-        self.names: Mapping[str, str] = MappingProxyType({key: name for key, (name, _) in users.items()})
+    def __init__(self, users: Iterable[User]) -> None:
+        """Take the users, no two of whom have the same name."""
+        self._users = {names.key(user.name): user for user in users}
+        self.names: Mapping[str, str] = MappingProxyType({key: user.name for key, user in self._users.items()})
         """The name of each user as the file has it, by its key."""
-        self.hashes = any(secret.startswith(_HASH_PREFIX) for _, secret in users.values())
+        self._decoy = next((u.secret for u in self._users.values() if u.secret.startswith(_HASH_PREFIX)), None)
+        self.hashes = self._decoy is not None
         """Whether `verify` takes its time: some password is hashed."""
-        self._decoy = next((secret for _, secret in users.values() if secret.startswith(_HASH_PREFIX)), None)
 
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read the file, or raise `CredentialsError` with the number of the line that makes no sense."""
-        return cls({names.key(line.user): (line.user, line.secret) for line in _user_lines(path, _read(path))})
+        return cls(User(line.user, line.secret, line.tag) for line in _user_lines(path, _read(path)))
 
     def canonical(self, user: str) -> str | None:
         """Return the user's name as the file has it, or None."""
@@ -79,7 +89,17 @@ class Credentials:
     def secret(self, user: str) -> str | None:
         """Return what stands for the user's password in the file, or None."""
         known = self._users.get(names.key(user))
-        return None if known is None else known[1]
+        return None if known is None else known.secret
+
+    def tag(self, user: str) -> str:
+        """Return what tells the user's account from an earlier one of that name, "" for nothing."""
+        known = self._users.get(names.key(user))
+        return "" if known is None else known.tag
+
+    @property
+    def accounts(self) -> dict[str, str]:
+        """The tag of each user, by name."""
+        return {user.name: user.tag for user in self._users.values()}
 
     def verify(self, user: str, password: str) -> str | None:
         """Return the user's canonical name if the password is right, else None. Where `hashes`, takes tens of ms.
@@ -87,7 +107,8 @@ class Credentials:
         As soon as one password in the file is hashed, every answer costs a hash, so that its time tells nobody which
         users there are.
         """
-        name, secret = self._users.get(names.key(user), (None, ""))
+        known = self._users.get(names.key(user))
+        name, secret = (None, "") if known is None else known[:2]
         given = password.encode("utf-8", "surrogatepass")
         if secret.startswith(_HASH_PREFIX):
             return name if _matches(secret, given) else None
@@ -98,16 +119,19 @@ class Credentials:
 
     def has_demonstration_users(self) -> bool:
         """Tell whether someone can sign in with a name and a password that everybody knows."""
-        return any((key, secret) in DEMONSTRATION for key, (_, secret) in self._users.items())
+        return any((key, user.secret) in DEMONSTRATION for key, user in self._users.items())
 
-    def changed_from(self, old: Credentials) -> Change:
-        """Return whom the sessions of `old` are no longer good for."""
-        return Change(
-            removed=frozenset(old._users.keys() - self._users.keys()),
-            password_changed=frozenset(
-                key for key, (_, secret) in old._users.items() if key in self._users and self._users[key][1] != secret
-            ),
-        )
+    def has_some_of(self, accounts: Iterable[str]) -> bool:
+        """Tell whether one of these is there, or there are none: else this is hardly the file that they were in.
+
+        An account that is taken out is gone for good, so all at once are not believed.
+        """
+        keys = set(map(names.key, accounts))
+        return not keys or not keys.isdisjoint(self._users)
+
+    def passwords_changed(self, old: Credentials) -> list[str]:
+        """Return the keys of those who had another password in `old`."""
+        return sorted(key for key, u in self._users.items() if key in old._users and old._users[key].secret != u.secret)
 
 
 def hashed(password: str) -> str:
@@ -129,7 +153,7 @@ def add(path: Path, user: str, password: str) -> None:
             raise CredentialsError(f"{path}: the user {present.user} is there already")
         if lines and not lines[-1].endswith("\n"):
             lines[-1] += "\n"
-        lines.append(f"{user} {secret}\n")
+        lines.append(f"{user} {secret} {secrets.token_hex(_TAG_BYTES)}\n")
 
     _edit(path, append, may_be_new=True)
 
@@ -149,7 +173,7 @@ def passwd(path: Path, user: str, password: str) -> None:
 
     def replace(lines: list[str]) -> None:
         line = _must_find(path, lines, user)
-        lines[line.number - 1] = f"{line.user} {secret}\n"
+        lines[line.number - 1] = " ".join(filter(None, (line.user, secret, line.tag))) + "\n"
 
     _edit(path, replace)
 
@@ -160,6 +184,7 @@ class _Line(NamedTuple):
     number: int
     user: str
     secret: str
+    tag: str
 
 
 def _matches(stored: str, given: bytes) -> bool:
@@ -190,14 +215,23 @@ def _user_lines(path: Path, lines: list[str]) -> Iterator[_Line]:
                 continue
             case [first, *_] if first.startswith("#"):
                 continue
-            case [user, secret]:
-                line = _Line(number, user, secret.rstrip())
+            case [user, rest]:
+                line = _line(number, user, rest.rstrip())
             case _:
                 raise CredentialsError(f'{path}, line {number}: must be "user password", the password is missing')
         _check(path, line)
         if (earlier := seen.setdefault(names.key(user), number)) != number:
             raise CredentialsError(f"{path}, line {number}: the user {user} stands in line {earlier} already")
         yield line
+
+
+def _line(number: int, user: str, rest: str) -> _Line:
+    """Part what stands behind the name: a hash has no spaces, while a plain password may have anything."""
+    match rest.split():
+        case [secret, tag] if secret.startswith(_HASH_PREFIX) and _TAG.fullmatch(tag):
+            return _Line(number, user, secret, tag)
+        case _:
+            return _Line(number, user, rest, "")
 
 
 def _check(path: Path, line: _Line) -> None:

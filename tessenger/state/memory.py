@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from tessenger.chat import addresses, entries
 from tessenger.chat.entries import AnyEntry
-from tessenger.chat.known_addresses import count_key, place_of
+from tessenger.chat.known_addresses import count_key, forget_counts, place_of
 from tessenger.chat.ports import (
     AttemptFailed,
     ClaimRefused,
@@ -240,7 +240,9 @@ class MemoryState:
             if isinstance(entry, entries.Online):
                 self._failing.pop(count_key(entry.user, self._present.known.place(entry.user, entry.ip)), None)
             self._present.apply(entry)
-            if isinstance(entry, entries.Released):
+            if isinstance(entry, entries.AccountAdded | entries.AccountRemoved):
+                forget_counts(self._failing, entry.user)
+            elif isinstance(entry, entries.Released):
                 worker = Worker(entry.dead_slot, entry.generation)
                 self._reporters.discard(worker)
                 self._drop_claims(lambda c: c.worker == worker)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tessenger.chat import entries, ports
 from tessenger.chat.entries import AnyEntry
@@ -83,6 +84,9 @@ def state(snapshot: Snapshot) -> dict[str, object]:
         ],
         "failures": snapshot.failures,
         "blocks": snapshot.blocks,
+        "known": snapshot.known,
+        "accounts": sorted(snapshot.accounts, key=lambda a: a.user),
+        "accounts_begun": snapshot.accounts_begun,
     }
 
 
@@ -91,7 +95,8 @@ def state_of(present: Present) -> dict[str, object]:
     return state(
         Snapshot(
             present.seq, present.at, list(present.sessions.values()), list(present.groups.values()), present.failures,
-            present.blocks, {},
+            present.blocks, {}, known=present.known.of, accounts=list(present.accounts.values()),
+            accounts_begun=present.accounts_begun,
         )
     )  # fmt: skip
 
@@ -121,7 +126,7 @@ def play(history: History, pair: Pair, actions: list[tuple[int, int, int]], cuts
     return journaled + [entry for entry in pair.commit(pending) if entry.seq]
 
 
-random_actions = st.lists(st.tuples(st.integers(0, 23), st.integers(0, 7), st.integers(0, 7)), max_size=80)
+random_actions = st.lists(st.tuples(st.integers(0, 24), st.integers(0, 7), st.integers(0, 7)), max_size=80)
 random_cuts = st.lists(st.integers(1, 12), min_size=1, max_size=5)
 fresh = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -133,7 +138,7 @@ def test_keeps_what_the_entries_add_up_to(opened: Opened, actions: list[tuple[in
     history = History()
     with opened() as pair:
         play(history, pair, actions, cuts)
-        last = pair.commit(history.online("aaa"))[-1]
+        last = pair.commit(history.online("ddd"))[-1]
         expected = state_of(history.ledger.present) | {"at": last.at}
         assert state(pair.journal.load()) == expected
         assert state(pair.reader.snapshot()) == expected
@@ -169,6 +174,9 @@ def test_readers_get_what_a_plain_search_finds(
             assert pair.reader.missed(user, after, upto) == plain.missed(user, after, upto)
             assert pair.reader.unread(user, after, upto) == plain.unread(user, after, upto)
             assert pair.reader.unread(user, None, 2**53) == plain.unread(user, None, 2**53)
+            for peer, group in (("", ""), ("Bbb", ""), ("", "g")):
+                question = ports.Question(user, peer, group, 50, 0, upto, 100_000)
+                assert pair.reader.history(question) == plain.history(question)
         online = pair.journal.load().sessions
         for entry in journaled:
             if isinstance(entry, entries.Issued) and entry.session in {session.id for session in online}:
@@ -299,6 +307,38 @@ def test_seen_only_rises(pair: Pair) -> None:
     pair.commit(history.seen("Bbb"))
     pair.commit(history.seen("Bbb", one))
     assert pair.reader.unread("Bbb", None, 2**53) == []
+
+
+def test_a_name_of_somebody_else_has_nothing_of_what_was_before(pair: Pair) -> None:
+    """Neither what was missed nor what waits nor history; what comes from then on is there, and the others' stays."""
+    history = History()
+    pair.commit(history.accounts(dict.fromkeys(USERS, "")))
+    for user in ("aaa", "Bbb"):
+        pair.commit(history.online(user))
+    pair.commit(history.create("Bbb", "g", "aaa"))
+    pair.commit(history.message("aaa", "Bbb", "old"))
+    pair.commit(history.to_group("aaa", "g", "old, for all"))
+    ended, removed, added = pair.commit(history.accounts({**dict.fromkeys(USERS, ""), "Bbb": "new"}))
+    assert isinstance(ended, entries.Offline)
+    assert isinstance(removed, entries.AccountRemoved)
+    assert isinstance(added, entries.AccountAdded)
+    assert pair.journal.load().sessions[0].user == "aaa"
+    pair.commit(history.message("aaa", "Bbb", "new"))
+    pair.commit(history.to_group("aaa", "g", "for those who are left"))
+    pair.commit(history.online("bbb"))
+    asked = ports.Question("Bbb", "", "", 50, 0, 0, 100_000)
+    for numbers in (
+        pair.reader.missed("bbb", 0, 2**53), pair.reader.unread("bbb", None, 2**53),
+        pair.reader.unread("bbb", 0, 2**53, away=True),
+        [entry.seq for entry in pair.reader.history(asked).found],
+    ):  # fmt: skip
+        assert texts(pair.reader, numbers) == ["new"]
+    for question in (replace(asked, group="g"), replace(asked, user="Bbb", peer="ccc")):
+        assert pair.reader.history(question).found == []
+    found = pair.reader.history(replace(asked, user="aaa")).found
+    assert [entry.text for entry in found] == ["old", "old, for all", "new", "for those who are left"]
+    (group,) = pair.journal.load().groups
+    assert (list(group.members), group.creator, group.former) == (["aaa"], "", set())
 
 
 def test_a_batch_without_entries_changes_nothing(pair: Pair) -> None:

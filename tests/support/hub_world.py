@@ -84,6 +84,8 @@ class World:
         self.journal = journal or MemoryJournal()
         self.journal.begin_run(self.now + GRACE_MS)
         self.ledger = Ledger(self.journal.load(), GRACE_MS)
+        self.tags: dict[str, str] = {}
+        self.journal.commit(self.ledger.set_accounts(self.accounts, self.now))
         limits = StateLimits(max_attempts, BLOCK_MS, 0, group_members)
         self.state = MemoryState(len(self.journal.runs), limits, self.journal.load(), lambda: self.now)
         self.passwords_checked = 0
@@ -106,6 +108,19 @@ class World:
     def secret(self, user: str) -> str | None:
         """Return what stands for the user's password, or None."""
         return self.passwords.get(self.canonical(user) or "")
+
+    def tag(self, user: str) -> str:
+        """Return what tells the user's account from an earlier one of that name."""
+        return self.tags.get(self.canonical(user) or "", "")
+
+    @property
+    def accounts(self) -> dict[str, str]:
+        """Who has an account, as the credentials say."""
+        return {user: self.tags.get(user, "") for user in self.passwords}
+
+    def reload(self) -> list[AnyEntry]:
+        """Let the log have the accounts of the credentials, as they are now."""
+        return self.keep(self.ledger.set_accounts(self.accounts, self.now))
 
     # ---- what happens next ----
 
@@ -248,7 +263,8 @@ class WorldOffice:
             self._world.passwords_checked += 1
             name = self._world.canonical(user)
             if name is not None and self._world.passwords[name] == password:
-                return SignedIn(name, self._world.state.attempt_succeeded(begun.attempt, user))
+                number = self._world.state.attempt_succeeded(begun.attempt, user)
+                return SignedIn(name, number, self._world.tag(name))
             failed = self._world.state.attempt_failed(begun.attempt, user)
             return WrongPassword(user, failed.failures, failed.blocked_until, BLOCK_MS / 1000, failed.place)
 

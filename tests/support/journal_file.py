@@ -80,9 +80,10 @@ def _entries(db: sqlite3.Connection) -> list[Fields]:
 
 def as_of_version_4(db: sqlite3.Connection) -> None:
     """Take out of the tables what version 4 did not have."""
-    for table in ("runs", "clock_steps", "known_addresses"):
+    for table in ("runs", "clock_steps", "known_addresses", "accounts"):
         db.execute(f"DROP TABLE {table}")
     db.execute("ALTER TABLE sessions DROP COLUMN token_ms")
     db.execute("ALTER TABLE sessions DROP COLUMN udp_host")
     db.execute("ALTER TABLE blocks DROP COLUMN ms")
+    db.execute("ALTER TABLE meta DROP COLUMN accounts_begun")
     db.execute("PRAGMA user_version = 4")

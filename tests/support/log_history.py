@@ -44,9 +44,10 @@ class History:
         """Sign someone in."""
         self._claims += 1
         claim, token = self._claims, b"h%d" % self._claims
-        return self.append(
-            entries.Online(claim, claim, 1, user, "127.0.0.1", 13000, self.generation, token, self.now + 10**9)
-        )
+        account = self.ledger.present.account(user)
+        entry = entries.Online(claim, claim, 1, user, "127.0.0.1", 13000, self.generation, token, self.now + 10**9)
+        entry.account = 0 if account is None else account.number
+        return self.append(entry)
 
     def message(self, user: str, to: str, text: str = "hi") -> list[AnyEntry]:
         """Send a private message."""
@@ -107,9 +108,13 @@ class History:
         session, number, request = self._issue(user)
         return self.append(entries.Offline(session, number, request, user, "127.0.0.1", 13000, reason))
 
+    def accounts(self, wanted: dict[str, str]) -> list[AnyEntry]:
+        """Let these have an account, names with their tags, and nobody else."""
+        return self.ledger.set_accounts(wanted, self.now)
+
     def void(self, user: str) -> list[AnyEntry]:
         """Change someone's password."""
-        return self.ledger.remove_users([], [user.lower()], self.now)
+        return self.ledger.void_tokens([user.lower()], self.now)
 
     def fail(self, user: str, failures: int) -> list[AnyEntry]:
         """Enter a wrong password."""
@@ -165,6 +170,7 @@ class History:
             lambda: self.away(user, "at lunch" * (other % 2)),
             lambda: self.create(user, f"{group}-own", to, private=True),
             lambda: self.join(user, f"{group}-own"),
+            lambda: self.accounts({user: str(other) for place, user in enumerate(USERS) if (one | 8) >> place & 1}),
         ]
         return actions[action % len(actions)]()
 

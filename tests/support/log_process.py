@@ -134,6 +134,12 @@ class _MemoryEnd:
         return self._n
 
 
+ACCOUNTS = control.Accounts(
+    0, dict.fromkeys(("aaa", "bbb", "ccc", "old", "new", *(f"user{n}" for n in range(100))), "")
+)
+"""Who may sign in."""
+
+
 class LoggerProcess:
     """The logger's role in a process and a data directory of its own; the current folder becomes its run directory."""
 
@@ -153,11 +159,12 @@ class LoggerProcess:
         """Start a process, in place of one that was killed."""
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=logger.main, args=(self.context, theirs))
+        self._process = spawn.Process(target=logger.main, args=(self.context, theirs, ACCOUNTS))
         self._process.start()
         theirs.close()
         assert self._pipe.poll(DEADLINE), "the logger does not start"
-        assert isinstance(self._pipe.recv(), control.Ready)
+        assert self._pipe.recv() == control.Reloaded(ACCOUNTS.number)
+        assert self.hear() == control.Ready()
 
     async def join(self, slot: int, generation: int = 1, after: int = 0) -> End:
         """See `LogUnderTest`."""

@@ -64,6 +64,8 @@ class MemoryJournal:
             known=present.known.of,
             slots=dict(self.slots),
             runs=list(self.runs),
+            accounts=list(present.accounts.values()),
+            accounts_begun=present.accounts_begun,
         )
 
     def commit(self, batch: Sequence[AnyEntry]) -> None:
@@ -120,6 +122,8 @@ class MemoryJournal:
 
         def may_read(entry: Message | GroupMessage) -> bool:
             me, peer = names.key(question.user), names.key(question.peer)
+            if entry.seq < self._number(question.user):
+                return False
             if isinstance(entry, Message):
                 two = {names.key(entry.user), names.key(entry.to)}
                 return not question.group and me in two and (not peer or two == {me, peer})
@@ -144,13 +148,18 @@ class MemoryJournal:
 
     # ---- inside ----
 
+    def _number(self, user: str) -> int:
+        """Return the number of the account that has this name now."""
+        account = self.present.account(user)
+        return 0 if account is None else account.number
+
     def _private(self, user: str, after: int, upto: int) -> list[AnyEntry]:
         return [
             entry
             for entry in self.log
             if isinstance(entry, entries.Message | entries.Signal | entries.Invited | entries.GroupLeft)
             and names.key(entry.to) == names.key(user)
-            and after < entry.seq <= upto
+            and max(after, self._number(user)) < entry.seq <= upto
             and not (isinstance(entry, entries.GroupLeft) and entry.user == entry.to)
         ]
 
@@ -173,7 +182,9 @@ class MemoryJournal:
                     groups.add(names.key(entry.group))
                 case entries.GroupLeft() if me == names.key(entry.to):
                     groups.discard(names.key(entry.group))
-                case GroupMessage() if names.key(entry.group) in groups:
+                case entries.AccountAdded() | entries.AccountRemoved() if me == names.key(entry.user):
+                    groups.clear()
+                case GroupMessage() if names.key(entry.group) in groups and entry.seq > self._number(user):
                     yield entry
                 case _:
                     pass
@@ -209,6 +220,8 @@ class MemoryJournal:
             case entries.Seen() if entry.session in self.present.sessions:
                 reader = self.readers[names.key(self.present.sessions[entry.session].user)]
                 reader.seen_seq = max(reader.seen_seq, entry.upto)
+            case entries.AccountAdded() | entries.AccountRemoved():
+                self.readers.pop(names.key(entry.user), None)
             case entries.Redacted():
                 self._redact(entry.target_seq)
             case entries.Offline() if entry.session in self.present.sessions:

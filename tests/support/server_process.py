@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 DEADLINE = 20.0
 """Seconds after which something that was waited for counts as never coming."""
 
+RELOADED = "tessenger-server: reloaded"
+
 USERS = "aaa 123\nbbb 123\nccc 123\nddd 123\n"
 
 
@@ -79,6 +81,20 @@ class ServerProcess:
                 if self.process.poll() is not None or time.monotonic() > deadline:
                     raise AssertionError(f"no such line on the console\n{self.report()}")
                 self._arrived.wait(0.1)
+
+    def wait_for_error(self, text: str, times: int = 1) -> None:
+        """Wait until standard error has this so many times."""
+        deadline = time.monotonic() + DEADLINE
+        while (self.folder / "stderr.txt").read_text().count(text) < times:
+            assert self.process.poll() is None, self.report()
+            assert time.monotonic() < deadline, f"{text!r} is not said\n{self.report()}"
+            time.sleep(0.01)
+
+    def reload(self) -> None:
+        """Let it read credentials and limits again, and wait until it has."""
+        before = (self.folder / "stderr.txt").read_text().count(RELOADED)
+        self.process.send_signal(signal.SIGHUP)
+        self.wait_for_error(RELOADED, before + 1)
 
     def report(self) -> str:
         """Return everything that the processes of this server have said, for a failed test."""

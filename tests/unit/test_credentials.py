@@ -155,15 +155,23 @@ class TestVerifying:
 
 
 def test_changes_between_two_readings(file: Path) -> None:
-    """Those who are gone and those whose password is another are named; new users and new spellings are not."""
+    """Those whose password is another are named; who is gone or new, and new spellings, are not."""
     old = reading(file, "stays 1\ngone 2\nchanged 3\nspelt 4\n")
     new = reading(file, "new 5\nstays 1\nchanged 4\nSpelt 4\n")
 
-    removed, password_changed = new.changed_from(old)
+    assert new.passwords_changed(old) == ["changed"]
+    assert old.passwords_changed(old) == []
 
-    assert removed == {"gone"}
-    assert password_changed == {"changed"}
-    assert not any(old.changed_from(old))
+
+def test_a_file_that_is_hardly_the_right_one(file: Path) -> None:
+    """One that has nobody of those who were there is not believed, were there any."""
+    users = reading(file, "eve 1\nbob 2\n")
+
+    assert users.has_some_of(["EVE", "gone"])
+    assert users.has_some_of([])
+    assert not users.has_some_of(["gone"])
+    assert not reading(file, "# nobody yet\n").has_some_of(["gone"])
+    assert reading(file, "# nobody yet\n").has_some_of([])
 
 
 class TestEditing:
@@ -198,6 +206,41 @@ class TestEditing:
         assert [lines[0], lines[1], lines[3]] == ["# one", "# two", "zoe 3"]
         assert lines[2].startswith("Bob $argon2id$")
         assert Credentials.load(file).verify("bob", "new") == "Bob"
+
+    def test_a_name_that_is_added_again_has_another_tag(self, file: Path) -> None:
+        """`add` draws one, `passwd` keeps it, and a line that was written by hand has none and gets none."""
+        file.write_text("eve 1\n")
+        credentials.add(file, "bob", "1")
+        first = Credentials.load(file).tag("BOB")
+        credentials.passwd(file, "bob", "2")
+        credentials.passwd(file, "eve", "2")
+
+        users = Credentials.load(file)
+        assert len(first) == 16
+        assert users.accounts == {"eve": "", "bob": first}
+        assert (users.verify("bob", "2"), users.verify("eve", "2")) == ("bob", "eve")
+
+        credentials.remove(file, "bob")
+        credentials.add(file, "bob", "2")
+        again = Credentials.load(file).tag("bob")
+        assert len(again) == 16
+        assert again != first
+
+    @pytest.mark.parametrize(
+        "password", ["0123456789abcdef", "a 0123456789abcdef", "$argon2 0123456789abcdef"[1:], "a  b", "a #x y"]
+    )
+    def test_a_plain_password_has_no_tag(self, password: str, file: Path) -> None:
+        """Whatever it ends with: only behind a hash there may be one."""
+        users = reading(file, f"eve {password}\n")
+
+        assert users.tag("eve") == ""
+        assert users.verify("eve", password) == "eve"
+
+    @pytest.mark.parametrize("more", ["0123456789abcde", "0123456789ABCDEF", "0123456789abcdef 0", "x"])
+    def test_what_is_no_tag_makes_no_sense(self, more: str, file: Path) -> None:
+        """The line is named, as for any other mistake behind a hash."""
+        with pytest.raises(CredentialsError, match="line 1: the password of eve is no valid argon2id hash"):
+            reading(file, f"eve {CHEAP.hash('1')} {more}\n")
 
     def test_file_keeps_its_mode_and_its_link(self, file: Path, tmp_path: Path) -> None:
         """An edit leaves no other file behind, keeps the mode, and a symbolic link stays one."""

@@ -223,9 +223,15 @@ def test_a_release_detaches_this_generation_s_sessions_and_no_others(ledger: Led
 def test_removed_users_are_signed_out_and_changed_ones_lose_their_token(ledger: Ledger) -> None:
     """Who is not online is passed over."""
     ledger.order(1, 1, 2, [entries.Online(6, 6, 1, "Bbb", "ip", 0, 1, b"h", 0)], NOW)
-    offline, voided = ledger.remove_users(["aaa", "ghost"], ["bbb", "ccc"], NOW)
+    ledger.set_accounts({"aaa": "", "bbb": "", "ghost": ""}, NOW)
+    offline, removed, ghost = ledger.set_accounts({"Bbb": ""}, NOW)
     assert isinstance(offline, entries.Offline)
     assert (offline.user, offline.reason) == ("aaa", "removed")
+    assert (removed, ghost) == (
+        entries.AccountRemoved("aaa", 0, seq=offline.seq + 1, at=NOW),
+        entries.AccountRemoved("ghost", 0, seq=offline.seq + 2, at=NOW),
+    )
+    (voided,) = ledger.void_tokens(["bbb", "ccc"], NOW)
     assert isinstance(voided, entries.TokenVoided)
     assert ledger.present.online["bbb"].token_hash == b""
     assert list(ledger.present.online) == ["bbb"]

@@ -370,7 +370,9 @@ def test_someone_whose_account_is_removed_is_told_and_gone(world: World) -> None
     """The session ends with its reason; a changed password only voids the token."""
     aaa = world.sign_in("aaa", 1)
     bbb = world.sign_in("bbb", 2)
-    world.keep(world.ledger.remove_users(["aaa"], ["bbb", "ccc"], world.now))
+    del world.passwords["aaa"]
+    world.reload()
+    world.keep(world.ledger.void_tokens(["bbb", "ccc"], world.now))
     world.settle()
     assert aaa.rest() == [Error("removed", "Your account has been removed. This session is over.")]
     assert aaa.is_closed

@@ -21,7 +21,7 @@ from tessenger.chat.ports import (
     WrongPassword,
 )
 from tessenger.server.sign_ins import AT_ONCE, SignIns, WaitingLimits
-from tessenger.state.credentials import Credentials, hashed
+from tessenger.state.credentials import Credentials, User, hashed
 from tessenger.state.memory import MemoryState, StateLimits
 
 ONE = Worker(1, 1)
@@ -36,7 +36,7 @@ class Watched(Credentials):
     """Credentials that tell whose password is looked at."""
 
     def __init__(self, passwords: dict[str, str], calls: list[str]) -> None:
-        super().__init__({user: (user, secret) for user, secret in passwords.items()})
+        super().__init__(User(user, secret) for user, secret in passwords.items())
         self._calls = calls
 
     def verify(self, user: str, password: str) -> str | None:
