@@ -61,6 +61,8 @@ class LimitsSection(Struct, frozen=True, forbid_unknown_fields=True):
     connections: _Count = 12_000
     connections_per_address: _Count = 1_000
     group_members: _Count = 1_000
+    groups_per_user: _Count = 100
+    groups_per_minute: _Count = 10
     line_bytes: Annotated[int, Meta(ge=1_024, le=65_536)] = 65_536
     text_bytes: Annotated[int, Meta(ge=1, le=60_000)] = 49_152
     queue_bytes: Annotated[int, Meta(ge=65_536)] = 4_194_304

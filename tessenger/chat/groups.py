@@ -34,11 +34,14 @@ def creategroup(hub: Hub, link: Link, request: messages.CreateGroup) -> Refusal 
             )
         elif isinstance(result, Unavailable):
             _finish(hub, link, request.id, "creategroup", Refusal("unavailable", words.UNAVAILABLE))
+        elif result.reason in ("too_many", "too_fast"):
+            text = words.TOO_MANY_GROUPS if result.reason == "too_many" else words.TOO_FAST_GROUPS
+            _finish(hub, link, request.id, "creategroup", Refusal("too_many_groups", text))
         else:
             _finish(hub, link, request.id, "creategroup", _exists(request.group))
 
     link.busy = True
-    hub.office.create_group(request.group, claimed)
+    hub.office.create_group(request.group, link.user, claimed)
     return None
 
 

@@ -163,7 +163,7 @@ class AttemptFailed(Struct, frozen=True):
 class ClaimRefused(Struct, frozen=True):
     """The claim is not granted: somebody else has, or had, what it asks for."""
 
-    reason: Literal["exists", "unknown", "already", "full"]
+    reason: Literal["exists", "unknown", "already", "full", "too_many", "too_fast"]
 
 
 class OpenClaim(Struct, frozen=True):
@@ -205,7 +205,7 @@ class SharedState(Protocol):
         """Return a number for a session that is resumed."""
         ...
 
-    def create_group(self, worker: Worker, group: str) -> int | ClaimRefused:
+    def create_group(self, worker: Worker, group: str, user: str) -> int | ClaimRefused:
         """Claim a group's name."""
         ...
 
@@ -263,7 +263,7 @@ class Office(Protocol):
         """Claim a number for a resumed session."""
         ...
 
-    def create_group(self, group: str, then: Callable[[ClaimResult], None]) -> None:
+    def create_group(self, group: str, user: str, then: Callable[[ClaimResult], None]) -> None:
         """Claim a group's name."""
         ...
 

@@ -64,6 +64,10 @@ def not_member(group: str) -> str:
     return f"You have not joined Groupchat {group}"
 
 
+TOO_MANY_GROUPS = "You have created as many group chats as one person may."
+TOO_FAST_GROUPS = "You create group chats too fast. Please try again in a minute."
+
+
 def already_member(group: str) -> str:
     """The seed's words for someone who joins twice."""
     return f"You have already joined Groupchat {group}"

@@ -56,9 +56,9 @@ class KeptState(MemoryState):
         faults.reach("manager.attempt_failed")
         return failed
 
-    def create_group(self, worker: Worker, group: str) -> int | ClaimRefused:
+    def create_group(self, worker: Worker, group: str, user: str) -> int | ClaimRefused:
         """See `SharedState`."""
-        result = super().create_group(worker, group)
+        result = super().create_group(worker, group, user)
         faults.reach("manager.granted")
         return result
 
@@ -83,6 +83,8 @@ def limits_of(config: Config) -> StateLimits:
         block_ms=round(config.auth.block_seconds * 1000),
         logins_per_second=config.limits.logins_per_second,
         group_members=config.limits.group_members,
+        groups_per_user=config.limits.groups_per_user,
+        groups_per_minute=config.limits.groups_per_minute,
     )
 
 

@@ -172,11 +172,11 @@ class Office:
         """See `chat.ports.Office`."""
         self._do(self._claiming, lambda: self._state.call(lambda state: state.attach()), then)
 
-    def create_group(self, group: str, then: Callable[[ClaimResult], None]) -> None:
+    def create_group(self, group: str, user: str, then: Callable[[ClaimResult], None]) -> None:
         """See `chat.ports.Office`."""
 
         def claim() -> ClaimResult:
-            result = self._state.claim(lambda state: state.create_group(self._worker, group), group, "")
+            result = self._state.claim(lambda state: state.create_group(self._worker, group, user), group, "")
             faults.reach("worker.claimed")
             return result
 

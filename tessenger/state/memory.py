@@ -55,6 +55,8 @@ class StateLimits(Struct, frozen=True):
     block_ms: int
     logins_per_second: int
     group_members: int
+    groups_per_user: int = 0
+    groups_per_minute: int = 0
 
 
 class _Attempt(Struct, frozen=True):
@@ -97,6 +99,7 @@ class MemoryState:
         self._open_groups: dict[str, _Claim] = {}
         self._open_members: dict[tuple[str, str], _Claim] = {}
         self._rates = Rates(limits.logins_per_second)
+        self._creations = Rates(limits.groups_per_minute, 60)
 
     @property
     def seq(self) -> int:
@@ -161,13 +164,18 @@ class MemoryState:
         with self._ready:
             return self._number()
 
-    def create_group(self, worker: Worker, group: str) -> int | ClaimRefused:
+    def create_group(self, worker: Worker, group: str, user: str) -> int | ClaimRefused:
         """See `SharedState`."""
-        key = names.key(group)
+        key, creator = names.key(group), names.key(user)
         with self._ready:
             self._wait_for_reports()
             if key in self._present.groups or key in self._open_groups:
                 return ClaimRefused("exists")
+            most = self._limits.groups_per_user
+            if most and sum(names.key(each.creator) == creator for each in self._present.groups.values()) >= most:
+                return ClaimRefused("too_many")
+            if self._creations.take(creator, self._clock()):
+                return ClaimRefused("too_fast")
             claim = OpenClaim(self._number(), group, "")
             self._open_groups[key] = _Claim(worker, claim)
             return claim.number
@@ -220,6 +228,7 @@ class MemoryState:
         with self._ready:
             self._limits = limits
             self._rates.set_rate(limits.logins_per_second)
+            self._creations.set_rate(limits.groups_per_minute)
 
     def _apply(self, entry: AnyEntry) -> None:
         # What failed, and who is blocked, was decided here before the log says it: the log only ever adds to it

@@ -317,6 +317,7 @@ ErrorCode = Literal[
     "not_member",
     "already_member",
     "too_many_members",
+    "too_many_groups",
     "too_many_invitations",
     "not_creator",  # only a group's creator can do that
     "not_done",  # an old request id without a trace: it was not carried out and will not be

@@ -154,7 +154,7 @@ def test_numbers_are_unique_and_rise_also_over_keepers(started: Started) -> None
     """A new keeper's are above all of the one before."""
     old, new = started(epoch=7), started(epoch=8)
     numbers = [old.port.attach() for _ in range(5)]
-    claim = old.port.create_group(ONE, "g")
+    claim = old.port.create_group(ONE, "g", "aaa")
     assert isinstance(claim, int)
     numbers += [claim, new.port.attach()]
     assert numbers == sorted(set(numbers))
@@ -166,41 +166,55 @@ def test_numbers_are_unique_and_rise_also_over_keepers(started: Started) -> None
 def test_a_group_is_claimed_once(started: Started) -> None:
     """In any case, whether the claim is open, committed, or of an earlier keeper."""
     keeper = started(snapshot=with_group("aaa"))
-    assert keeper.port.create_group(ONE, "G") == ClaimRefused("exists")
-    claim = keeper.port.create_group(ONE, "new")
+    assert keeper.port.create_group(ONE, "G", "aaa") == ClaimRefused("exists")
+    claim = keeper.port.create_group(ONE, "new", "aaa")
     assert isinstance(claim, int)
-    assert keeper.port.create_group(TWO, "NEW") == ClaimRefused("exists")
+    assert keeper.port.create_group(TWO, "NEW", "aaa") == ClaimRefused("exists")
     keeper.apply([created(claim, "new")])
-    assert keeper.port.create_group(TWO, "new") == ClaimRefused("exists")
+    assert keeper.port.create_group(TWO, "new", "aaa") == ClaimRefused("exists")
 
 
 def test_a_claim_falls_when_the_log_refuses_its_entry(started: Started) -> None:
     """The name is free again; a verdict on another claim changes nothing."""
     keeper = started()
-    claim = keeper.port.create_group(ONE, "g")
+    claim = keeper.port.create_group(ONE, "g", "aaa")
     assert isinstance(claim, int)
     keeper.apply([entries.Refused("stale", 0), entries.Refused("stale", claim + 1)])
-    assert keeper.port.create_group(TWO, "g") == ClaimRefused("exists")
+    assert keeper.port.create_group(TWO, "g", "aaa") == ClaimRefused("exists")
     keeper.apply([entries.Refused("stale", claim)])
-    assert isinstance(keeper.port.create_group(TWO, "g"), int)
+    assert isinstance(keeper.port.create_group(TWO, "g", "aaa"), int)
+
+
+def test_one_person_creates_so_many_groups_and_no_faster(started: Started) -> None:
+    """Each by themselves; refusals cost nothing, and time brings more up to the whole number."""
+    keeper = started(limits=StateLimits(3, 10_000, 0, 3, groups_per_user=2, groups_per_minute=2))
+    for number in range(2):
+        claim = keeper.port.create_group(ONE, f"g{number}", "aaa")
+        assert isinstance(claim, int)
+        keeper.apply([created(claim, f"g{number}", seq=6 + number)])
+    assert keeper.port.create_group(TWO, "more", "AAA") == ClaimRefused("too_many")
+    assert keeper.port.create_group(TWO, "g0", "aaa") == ClaimRefused("exists")
+    assert isinstance(keeper.port.create_group(TWO, "x", "bbb"), int)
+    assert isinstance(keeper.port.create_group(TWO, "y", "bbb"), int)
+    assert keeper.port.create_group(ONE, "z", "bbb") == ClaimRefused("too_fast")
 
 
 def test_open_claims_fall_with_their_worker(started: Started) -> None:
     """With this generation of it, and no other's; what was committed stays."""
     keeper = started(snapshot=with_group("aaa"))
-    claim = keeper.port.create_group(ONE, "kept")
+    claim = keeper.port.create_group(ONE, "kept", "aaa")
     assert isinstance(claim, int)
     keeper.apply([created(claim, "kept")])
     for group in ("mine", "other"):
-        assert isinstance(keeper.port.create_group(ONE if group == "mine" else TWO, group), int)
+        assert isinstance(keeper.port.create_group(ONE if group == "mine" else TWO, group, "aaa"), int)
     assert isinstance(keeper.port.join_group(ONE, "g", "bbb"), int)
     keeper.apply([entries.Released(1, 2, 0, seq=7), entries.Released(2, 9, 0, seq=8)])
-    assert keeper.port.create_group(TWO, "mine") == ClaimRefused("exists")
+    assert keeper.port.create_group(TWO, "mine", "aaa") == ClaimRefused("exists")
     keeper.apply([entries.Released(1, 1, 0, seq=9)])
-    assert isinstance(keeper.port.create_group(TWO, "mine"), int)
+    assert isinstance(keeper.port.create_group(TWO, "mine", "aaa"), int)
     assert isinstance(keeper.port.join_group(TWO, "g", "bbb"), int)
-    assert keeper.port.create_group(ONE, "other") == ClaimRefused("exists")
-    assert keeper.port.create_group(ONE, "kept") == ClaimRefused("exists")
+    assert keeper.port.create_group(ONE, "other", "aaa") == ClaimRefused("exists")
+    assert keeper.port.create_group(ONE, "kept", "aaa") == ClaimRefused("exists")
 
 
 def test_memberships_are_claimed_once_and_up_to_the_limit(started: Started) -> None:
@@ -228,7 +242,7 @@ def test_a_group_that_does_not_exist_cannot_be_joined(started: Started) -> None:
 def test_who_joins_before_the_keeper_has_heard_of_the_group_waits_for_it(started: Started) -> None:
     """The worker has the group's entry already; the keeper gets it a moment later."""
     keeper = started()
-    claim = keeper.port.create_group(ONE, "g")
+    claim = keeper.port.create_group(ONE, "g", "aaa")
     assert isinstance(claim, int)
     results: list[object] = []
     joining = threading.Thread(target=lambda: results.append(keeper.port.join_group(TWO, "g", "bbb")))
@@ -248,7 +262,7 @@ def test_a_new_keeper_grants_nothing_until_every_worker_has_reported(started: St
     results: dict[str, object] = {}
 
     def claim(group: str) -> None:
-        results[group] = keeper.port.create_group(TWO, group)
+        results[group] = keeper.port.create_group(TWO, group, "aaa")
 
     claimants = [threading.Thread(target=claim, args=(group,)) for group in ("open", "free")]
     for claimant in claimants:
@@ -267,7 +281,7 @@ def test_a_worker_that_dies_need_not_report(started: Started) -> None:
     """Its release is its report: there is nothing open of it any more."""
     keeper = started(reporters=[ONE])
     results: list[object] = []
-    claimant = threading.Thread(target=lambda: results.append(keeper.port.create_group(TWO, "g")))
+    claimant = threading.Thread(target=lambda: results.append(keeper.port.create_group(TWO, "g", "aaa")))
     claimant.start()
     keeper.apply([entries.Released(1, 1, 0, seq=1)])
     claimant.join(DEADLINE)

@@ -280,9 +280,9 @@ class WorldOffice:
         """Claim a number."""
         self._do(self._world.state.attach, then)
 
-    def create_group(self, group: str, then: Callable[[ClaimResult], None]) -> None:
+    def create_group(self, group: str, user: str, then: Callable[[ClaimResult], None]) -> None:
         """Claim a group's name."""
-        self._do(lambda: self._world.state.create_group(self._worker, group), then)
+        self._do(lambda: self._world.state.create_group(self._worker, group, user), then)
 
     def join_group(self, group: str, user: str, then: Callable[[ClaimResult], None]) -> None:
         """Claim a membership."""

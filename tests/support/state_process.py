@@ -123,7 +123,7 @@ def race(address: Any, slot: int, count: int, pipe: Connection) -> None:
     looked_at = 0
     for n in range(count):
         numbers.append(state.attach())
-        claim = state.create_group(worker, f"g{n}")
+        claim = state.create_group(worker, f"g{n}", "aaa")
         if isinstance(claim, int):
             numbers.append(claim)
             created.append(f"g{n}")
