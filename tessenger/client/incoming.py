@@ -199,9 +199,13 @@ class Incoming:
         )  # fmt: skip
 
     def ended(self, t: Transfer) -> None:
-        """Note that a transfer has failed: what did not come of it was not taken."""
+        """Note that a transfer is over, done or not."""
         if t.is_unasked:
-            self._unasked.give_back(t.peer, t.size - t.done)
+            self._unasked.ended(t.peer, t.size, min(t.done, t.size))
+
+    def tick(self, now: float) -> None:
+        """Let time pass; to be called every second."""
+        self._unasked.drain(now)
 
 
 def _is_folder(t: Transfer) -> bool:

@@ -206,6 +206,7 @@ class Transfers:
 
     def tick(self, now: float) -> Effects:
         """Withdraw offers that nobody answered in `OFFER_SECONDS`; the receiver forgets them a little later."""
+        self._incoming.tick(now)
         effects: Effects = []
         for t in [t for t in self if t.state in _NOT_BEGUN and now - t.since >= OFFER_SECONDS]:
             if t.outgoing:
@@ -235,7 +236,9 @@ class Transfers:
         return [*effects, Show(f"{t.peer} has refused the folder {t.name.partition('/')[0]}.")]
 
     def _done(self, t: Transfer, report: Done) -> Effects:
-        self._all.put(replace(t, state=State.DONE, size=report.size, done=report.size, code=report.code))
+        done = replace(t, state=State.DONE, size=report.size, done=report.size, code=report.code)
+        self._all.put(done)
+        self._incoming.ended(done)
         speed = f"{render.size(report.size)} in {report.seconds:.1f} s"
         code = f", code {report.code}" if report.code else ""
         path = clean_line(report.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import secrets
@@ -183,6 +184,7 @@ class Transfers:
             self._refuse(command, str(error))
 
     def _begin(self, command: SendFile | ReceiveFile, address: Address) -> None:
+        _check_address(address)
         if isinstance(command, SendFile):
             self._send_file(command, address)
         else:
@@ -260,6 +262,15 @@ def _check(command: OpenFile | SendFile | ReceiveFile | Abort) -> None:
         raise TransferError("the other side takes no files: it has no UDP port")
     if isinstance(command, ReceiveFile) and command.size < 0:
         raise TransferError("the file's size makes no sense")
+
+
+def _check_address(address: Address) -> None:
+    """Refuse what is no machine's own address: many would get what is sent there."""
+    ip = ipaddress.ip_address(address[0].partition("%")[0])
+    if ip.version == 6 and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    if ip.is_multicast or ip.is_unspecified or str(ip) == "255.255.255.255":
+        raise TransferError(f"{ip} is not the address of one machine")
 
 
 def _faster_cipher() -> Cipher:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 HOUR = 3_600.0
-_KEPT = 256
-"""Senders above which those who have their whole allowance again are forgotten."""
 
 
 class _Level:
@@ -26,7 +24,11 @@ class _Level:
 
 
 class UnaskedBytes:
-    """The allowances: bytes within an hour `per_sender` and `in_all`, 0 for no limit. Times are seconds."""
+    """The allowances: bytes within an hour `per_sender` and `in_all`, 0 for no limit. Times are seconds.
+
+    A sender's counts what they have offered, until it turns out how much of it came; that of all what has come. So
+    whoever offers much and sends nothing takes nothing from others.
+    """
 
     def __init__(self, per_sender: int, in_all: int) -> None:
         self._per_sender = per_sender
@@ -34,25 +36,24 @@ class UnaskedBytes:
         self._senders: dict[str, _Level] = {}
 
     def take(self, sender: str, size: int, now: float) -> bool:
-        """Take `size` bytes from both allowances, or tell that one of them does not have so much left."""
-        mine = self._senders.setdefault(sender.lower(), _Level(self._per_sender, now))
-        levels = (mine, self._all)
-        for level in levels:
-            level.drain(now)
-        if not all(level.has_room(size) for level in levels):
+        """Begin to take `size` bytes, or tell that one of the allowances does not have so much left."""
+        self.drain(now)
+        mine = self._senders.get(sender.lower()) or _Level(self._per_sender, now)
+        if not (mine.has_room(size) and self._all.has_room(size)):
             return False
-        for level in levels:
-            level.bytes += size
-        if len(self._senders) > _KEPT:
-            self._forget(now)
+        self._senders[sender.lower()] = mine
+        mine.bytes += size
         return True
 
-    def give_back(self, sender: str, size: int) -> None:
-        """Note that `size` bytes of what was taken have not come."""
-        for level in filter(None, (self._senders.get(sender.lower()), self._all)):
-            level.bytes = max(0.0, level.bytes - size)
+    def ended(self, sender: str, size: int, came: int) -> None:
+        """Note how much `came` of `size` bytes that were taken."""
+        mine = self._senders.get(sender.lower())
+        if mine is not None:
+            mine.bytes = max(0.0, mine.bytes - (size - came))
+        self._all.bytes += came
 
-    def _forget(self, now: float) -> None:
-        for level in self._senders.values():
+    def drain(self, now: float) -> None:
+        """Let time pass; to be called every few seconds, as `ended` knows no time."""
+        for level in (self._all, *self._senders.values()):
             level.drain(now)
         self._senders = {sender: level for sender, level in self._senders.items() if level.bytes}

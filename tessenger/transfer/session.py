@@ -6,8 +6,6 @@ many datagrams at once has `receive_batch` too (see `receiver.py`). Times are se
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,13 +14,13 @@ from tessenger.transfer.closing import CLOSE_SECONDS, Closing, LastWord
 from tessenger.transfer.control import ControlChannel
 from tessenger.transfer.keys import Binding, Cipher, TransferKeys
 from tessenger.transfer.packets import CONTROL, NO_ECHO, Hello, Kind, PacketError
+from tessenger.transfer.path_proof import PathProof
 from tessenger.transfer.ports import Address, Batch, Buffer, Train
 from tessenger.transfer.unproved import UnprovedAddresses
 
 NEVER = float("inf")
 
 HELLO_EVERY = 0.2
-CHALLENGE_EVERY = 0.1
 STALLED_AFTER = 2.0
 """Seconds without progress after which people see `stalled`."""
 WINDOW = 2_048
@@ -81,12 +79,11 @@ class Session:
         self._settings = settings
         self._control = ControlChannel(binding.session, keys)
         self._addresses = settings.addresses or UnprovedAddresses()
-        self._challenges = 0
+        self._proof = PathProof(settings.seed)
         self._outbox: list[Train] = []
         self._hello_source = peer.address
         self._hello_at = now
         self._hello_sent_at = now
-        self._candidate: tuple[Address, bytes, float] | None = None
         self._progress_at = now
         self._closing: Closing | None = None
         """Since the outcome is known."""
@@ -249,7 +246,7 @@ class Session:
         if self.path is None:
             self._hello_source = address
             self.peer_hello = hello
-        echoed = hmac.compare_digest(hello.echo, self._hello_token(address))
+        echoed = self._proof.is_echo(hello.echo, address)
         starts = echoed and self.path is None
         if starts:
             self._take_path(address, now)
@@ -266,29 +263,22 @@ class Session:
         settings = self._settings
         settled = self.path is not None
         hello = Hello(
-            packets.VERSION, settings.cipher, settled, settings.receive_buffer, WINDOW, self._hello_token(to), echo,
-            self._resumes,
+            packets.VERSION, settings.cipher, settled, settings.receive_buffer, WINDOW,
+            self._proof.hello_token(to), echo, self._resumes,
         )  # fmt: skip
         self._send(Kind.HELLO, packets.encode_hello(hello), to)
 
     def _challenge(self, address: Address, now: float) -> None:
         """Ask whoever is at `address` to prove that they receive there; until then the path stays."""
-        candidate = self._candidate
-        if candidate is not None and candidate[0] == address and now - candidate[2] < CHALLENGE_EVERY:
-            return
-        same = candidate is not None and candidate[0] == address
-        token = candidate[1] if candidate is not None and same else self._challenge_token()
-        self._candidate = address, token, now
-        self._send(Kind.CHALLENGE, token, address)
+        token = self._proof.challenge(address, now)
+        if token is not None:
+            self._send(Kind.CHALLENGE, token, address)
 
     def _on_challenge(self, body: bytes, address: Address, now: float) -> None:
         self._send(Kind.RESPONSE, packets.decode_token(body), address)
 
     def _on_response(self, body: bytes, address: Address, now: float) -> None:
-        if self._candidate is None or self._candidate[0] != address:
-            return
-        if hmac.compare_digest(packets.decode_token(body), self._candidate[1]):
-            self._candidate = None
+        if self._proof.is_response(packets.decode_token(body), address):
             self._take_path(address, now)
             self._path_moved(now)
 
@@ -314,7 +304,8 @@ class Session:
     def _stall(self, now: float) -> None:
         seconds = f"{self._settings.stall_seconds:g} s"
         if self.path is None:
-            reason = f"no answer from {self._peer.user} for {seconds}; UDP may be blocked on the way"
+            why = "UDP may be blocked on the way (try again in two minutes)"
+            reason = f"no answer from {self._peer.user} for {seconds}; {why}"
         else:
             reason = f"no progress for {seconds}"
         self._fail(reason, now, tell=f"no progress for {seconds}", keep=True)
@@ -322,15 +313,3 @@ class Session:
     def _take_path(self, address: Address, now: float) -> None:
         self.path = address
         self._addresses.proved(self._peer.user, address, now)
-
-    def _hello_token(self, address: Address) -> bytes:
-        """Return what nobody knows who does not receive at `address`, the peer neither."""
-        return self._secret(b"hello", repr(address).encode())
-
-    def _challenge_token(self) -> bytes:
-        """Return what nobody can know yet."""
-        self._challenges += 1
-        return self._secret(b"challenge", self._challenges.to_bytes(8))
-
-    def _secret(self, purpose: bytes, of: bytes) -> bytes:
-        return hmac.digest(self._settings.seed, purpose + of, hashlib.sha256)[:8]

@@ -32,6 +32,7 @@ from tessenger.errors import TransferError
 from tessenger.transfer.file_names import file_id
 from tests.support.udp_process import LOOPBACK, Client, check_same, hand_over, names, offer, running, together, write
 
+KEY = "CQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 FLOOD = 48_000
 """Datagrams: 58 MB of them."""
 
@@ -270,6 +271,16 @@ async def test_port_in_use(tmp_path: Path) -> None:
         process = ReceiverProcess(ReceiverOptions(download_dir=str(tmp_path), udp_port=port, bind_host=LOOPBACK))
         with pytest.raises(TransferError, match=f"UDP port {port} is already in use"):
             await process.start()
+
+
+@together
+async def test_addresses_of_many(tmp_path: Path) -> None:
+    """What is the address of no machine, or of many, is refused before anything is sent there."""
+    async with running(tmp_path / "b", bind_host="") as receiver:
+        for host in ("224.0.0.1", "ff02::1", "255.255.255.255", "0.0.0.0", "::"):
+            transfer = secrets.token_hex(8)
+            receiver.process.send(ReceiveFile(transfer, "aaa", "bbb", "x", 1, KEY, host, 9))
+            assert (await receiver.hears(transfer, Failed)).reason == f"{host} is not the address of one machine"
 
 
 @together

@@ -112,6 +112,7 @@ def test_bytes_beyond_the_allowance_are_asked_about() -> None:
     assert _begun(mine.event(_offer(3, size=100), 30.0)) == [3]
     piped = _transfers(asks=False, unasked_bytes=150)
     piped.event(_offer(1, size=100), 0.0)
+    piped.report(Done(_id(1), "/downloads/1.mp4", 100, 1.0, ""), 0.0)
     effects = piped.event(_offer(2, "ccc", size=100), 0.0)
     assert _refused(effects) == ["too much has been taken without asking within the hour"]
 

@@ -12,6 +12,8 @@ def test_each_sender_and_all_together() -> None:
     assert not unasked.take("BBB", 41, 0.0)
     assert unasked.take("bbb", 40, 0.0)
     assert unasked.take("ccc", 100, 0.0)
+    for sender in ("bbb", "ccc"):
+        unasked.ended(sender, 100, 100)
     assert not unasked.take("ddd", 60, 0.0)
     assert unasked.take("ddd", 50, 0.0)
 
@@ -25,11 +27,17 @@ def test_it_comes_back_evenly() -> None:
 
 
 def test_what_did_not_come_was_not_taken() -> None:
-    """Offers that come to nothing do not count."""
+    """Offers that come to nothing do not count, and those that are open take nothing from other senders."""
     unasked = UnaskedBytes(100, 100)
     for _ in range(50):
         assert unasked.take("bbb", 100, 0.0)
-        unasked.give_back("bbb", 100)
+        assert unasked.take("ccc", 100, 0.0)
+        unasked.ended("bbb", 100, 0)
+        unasked.ended("ccc", 100, 0)
+    assert unasked.take("bbb", 100, 0.0)
+    unasked.ended("bbb", 100, 30)
+    assert unasked.take("ccc", 70, 0.0)
+    assert not unasked.take("bbb", 71, 0.0)
 
 
 def test_a_first_file_always_fits() -> None:
@@ -37,6 +45,8 @@ def test_a_first_file_always_fits() -> None:
     unasked = UnaskedBytes(100, 100)
     assert unasked.take("bbb", 1_000, 0.0)
     assert not unasked.take("bbb", 1, HOUR)
+    unasked.ended("bbb", 1_000, 1_000)
+    assert not unasked.take("ccc", 1, HOUR)
 
 
 def test_without_limits() -> None:
@@ -50,4 +60,4 @@ def test_many_senders_are_not_remembered_for_ever() -> None:
     unasked = UnaskedBytes(100, 0)
     for n in range(2_000):
         assert unasked.take(f"user{n}", 100, n * HOUR)
-    assert len(unasked._senders) < 300
+    assert len(unasked._senders) < 3
