@@ -4,9 +4,8 @@
     python -m bench.fuzz --runs 10000000           so many inputs for each decoder
     python -m bench.fuzz --only requests --seed 7  one decoder; the same seed makes the same inputs
 
-Inputs are made by structure (bench/fuzz_input.py) and out of a corpus (bench/corpus). Where atheris is installed, it
-drives the decoders, guided by coverage; what it found worth keeping is in the corpus. An input that leads to
-anything but the errors that a decoder refuses with is written to a file, and the exit status is 1.
+Inputs are made by structure (bench/fuzz_input.py) and out of a corpus (bench/corpus): what has once led to a fault. An
+input that leads to anything but the errors that a decoder refuses with is written to a file, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def inputs(decoder: Decoder, random: Random) -> Iterator[bytes]:
 
 def corpus(name: str) -> list[bytes]:
     """Return the kept inputs of a decoder, in a fixed order."""
-    folder = CORPUS / name.replace(" ", "-")
+    folder = CORPUS / name.replace(" ", "-").replace("'", "")
     return [path.read_bytes() for path in sorted(folder.iterdir())] if folder.is_dir() else []
 
 
