@@ -253,9 +253,16 @@ class Ledger:
         return "gone" if group is not None and names.key(entry.user) not in group.members else None
 
     def judge_created(self, entry: entries.GroupCreated) -> RefusedReason | None:
-        """A new group: the log has the last word on whether it is one, and whether the name is free."""
+        """A new group: the log has the last word on whether it is one, and whether the name is free.
+
+        Whoever it names and whose account is over by now is no member: nothing hangs on a name that is nobody's.
+        """
         group = names.key(entry.group)
-        return "exists" if group in self.present.groups or group in self.present.accounts else None
+        if group in self.present.groups or group in self.present.accounts:
+            return "exists"
+        if self.present.accounts_begun:
+            entry.members = [user for user in entry.members if self.present.account(user) is not None]
+        return None
 
     def judge_joined(self, entry: entries.GroupJoined) -> RefusedReason | None:
         """A new member."""
@@ -278,6 +285,8 @@ class Ledger:
         """An invitation: by a member, of someone who is none."""
         group = self.present.groups.get(names.key(entry.group))
         if group is None or names.key(entry.user) not in group.members:
+            return "gone"
+        if self.present.accounts_begun and self.present.account(entry.to) is None:
             return "gone"
         if names.key(entry.to) in group.members:
             return "exists"

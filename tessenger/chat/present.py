@@ -181,9 +181,12 @@ class Present:
             group.former.discard(user)
             if names.key(group.creator) == user:
                 group.creator = ""
+        self.known.forget(user)
+        self._forget_counts(user)
+
+    def _forget_counts(self, user: str) -> None:
         forget_counts(self.failures, user)
         forget_counts(self.blocks, user)
-        self.known.forget(user)
 
 
 def _online(state: Present, entry: entries.Online) -> None:
@@ -305,7 +308,7 @@ def _accounts_begun(state: Present, entry: entries.AccountsBegun) -> None:
 
 def _account_added(state: Present, entry: entries.AccountAdded) -> None:
     user = names.key(entry.user)
-    state._forget(user)  # noqa: SLF001 as above; somebody may have named who was gone already
+    state._forget_counts(user)  # noqa: SLF001 as above; more does not hang on a name that is nobody's
     state.accounts[user] = Account(entry.user, entry.seq, entry.tag)
 
 

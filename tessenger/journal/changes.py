@@ -169,23 +169,22 @@ def _accounts_begun(db: sqlite3.Connection, e: entries.AccountsBegun) -> None:
 
 
 def _account_added(db: sqlite3.Connection, e: entries.AccountAdded) -> None:
-    _forget(db, e.user)
+    _forget_counts(db, e.user)
     db.execute(_ADD_ACCOUNT, (e.user, e.seq, e.tag))
 
 
 def _account_removed(db: sqlite3.Connection, e: entries.AccountRemoved) -> None:
-    _forget(db, e.user)
-    db.execute("DELETE FROM accounts WHERE user = ?", (e.user,))
+    """Let nothing hang on the name; what the log has for it, its next account is not shown."""
+    for table in ("accounts", "users", "memberships", "invitations", "known_addresses"):
+        db.execute(f"DELETE FROM {table} WHERE user = ?", (e.user,))  # noqa: S608 constants only
+    db.execute("UPDATE groups SET creator = '' WHERE creator = ? COLLATE NOCASE", (e.user,))
+    _forget_counts(db, e.user)
 
 
-def _forget(db: sqlite3.Connection, user: str) -> None:
-    """Let nothing hang on a name; what the log has for it, its next account is not shown."""
-    for table in ("users", "memberships", "invitations", "known_addresses"):
-        db.execute(f"DELETE FROM {table} WHERE user = ?", (user,))  # noqa: S608 constants only
+def _forget_counts(db: sqlite3.Connection, user: str) -> None:
     for table in ("failures", "blocks"):
         wherever = "key = ?1 OR key GLOB ?1 || ' *'"  # as `count_key` has it
         db.execute(f"DELETE FROM {table} WHERE {wherever}", (names.key(user),))  # noqa: S608 constants only
-    db.execute("UPDATE groups SET creator = '' WHERE creator = ? COLLATE NOCASE", (user,))
 
 
 def _redacted(db: sqlite3.Connection, e: entries.Redacted) -> None:

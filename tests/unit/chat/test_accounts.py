@@ -258,24 +258,32 @@ def test_a_name_that_a_group_has_is_no_user_s() -> None:
 
 
 def test_who_was_named_after_their_account_was_over_is_not_who_comes_next() -> None:
-    """A group that names somebody who is gone by then has them as members for nobody's benefit."""
+    """They are no member of a group that named them, and not invited; whoever gets the name has to be asked anew."""
     world = World()
     aaa = world.sign_in("aaa")
-    aaa.send(CreateGroup(aaa.new_id(), "club", ["ccc"], private=True))
+    assert isinstance(aaa.ask(CreateGroup(aaa.new_id(), "board", [], private=True)), Created)
+    aaa.send(CreateGroup(aaa.new_id(), "club", ["bbb", "ccc"], private=True))
+    world.work(1)
+    late = world.sign_in("bbb", slot=2)
+    late.rest()
+    aaa.rest()
+    aaa.send(Invite(aaa.new_id(), "board", "ccc"), CreateGroup(aaa.new_id(), "third", ["bbb", "ccc"], private=True))
     world.work(1)
     del world.passwords["ccc"]
     world.reload()
     world.settle()
     aaa.rest()
-    assert isinstance(aaa.ask(GroupMsg(aaa.new_id(), "club", "SECRET")), Sent)
     world.passwords["ccc"] = "123"
     world.reload()
     new = world.sign_in("ccc", slot=2)
+    for group in ("board", "club", "third"):
+        assert isinstance(aaa.ask(GroupMsg(aaa.new_id(), group, "SECRET")), Sent)
+        assert history(new, group=group) == "unknown_group"
+        assert new.refused(JoinGroup(new.new_id(), group)) == ("unknown_group", words.unknown_group(group))
     assert said(new.synced()) == []
-    assert history(new, group="club") == "unknown_group"
-    members = aaa.ask(Members(aaa.new_id(), "club"))
+    members = aaa.ask(Members(aaa.new_id(), "third"))
     assert isinstance(members, MembersAnswer)
-    assert [line.user for line in members.members] == ["aaa"]
+    assert [line.user for line in members.members] == ["aaa", "bbb"]
 
 
 def test_a_block_and_failures_are_of_the_account() -> None:
