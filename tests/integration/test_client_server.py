@@ -123,13 +123,13 @@ def test_a_terminal_and_a_file(server: ServerProcess, tmp_path: Path) -> None:
         assert terminal.wait() == 0
 
 
-def test_the_advertised_address_is_told_to_others(server: ServerProcess, tmp_path: Path) -> None:
-    """`--advertise` stands in the list instead of what the server sees."""
+def test_the_advertised_port_is_told_to_others(server: ServerProcess, tmp_path: Path) -> None:
+    """With the address that the server sees: `--advertise` is where files are to go, and stands in offers."""
     options = ["--advertise", "files.example:40000"]
     with PipedClient(server.port, tmp_path, *options, command=CLIENT) as client:
         client.sign_in()
         client.type("activeuser")
-        assert client.answer()[0].startswith("aaa, files.example, 40000, ")
+        assert client.answer()[0].startswith("aaa, 127.0.0.1, 40000, ")
 
 
 def test_a_udp_port_that_is_taken_ends_the_client(server: ServerProcess, tmp_path: Path) -> None:
