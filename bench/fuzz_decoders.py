@@ -60,6 +60,9 @@ class Decoder(Struct, frozen=True):
     samples: tuple[bytes, ...] = (b"",)
 
 
+WRAPPED = 500
+"""Characters of a text that are wrapped: every way to break a line, without the time that a long one takes."""
+
 REQUESTS = tuple(get_args(messages.AnyRequest))
 ANSWERS = tuple(get_args(messages.AnyAnswer))
 ENTRIES = tuple(get_args(entries.AnyEntry))
@@ -105,7 +108,7 @@ def _shown(data: bytes) -> None:
         once = cleaned(told)
         if cleaned(once) != once:
             raise AssertionError("what is clean was changed")
-    wrap(text.clean(told), 20, used=3, indent=3, width=len)
+    wrap(text.clean(told)[:WRAPPED], 20, used=3, indent=3, width=len)
 
 
 class Rules:
