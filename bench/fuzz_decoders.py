@@ -29,12 +29,13 @@ from tessenger.client.lines import LineSplitter
 from tessenger.client.link import LineDecoder
 from tessenger.client.wrapping import wrap
 from tessenger.errors import ConfigError, CredentialsError, JournalError, TransferError, WireError
-from tessenger.journal import chunks, targets
+from tessenger.journal import chunks, numbered_lines, targets
 from tessenger.journal.rows import from_row, pack, to_rows
 from tessenger.journal.tail import Tail
-from tessenger.server import frames
+from tessenger.server import admin, frames
 from tessenger.state.credentials import Credentials
 from tessenger.transfer import packets
+from tessenger.undecodable import UNDECODABLE
 from tessenger.wire import messages, text
 from tessenger.wire.framing import LineReader, decoded_together
 from tests.support.hub_world import World
@@ -147,6 +148,10 @@ def _between_processes() -> list[Decoder]:
                 (*FRAMES, *ENTRIES), (encode(append),)),
         Decoder("frames from the logger", Shape.MSGPACK, partial(framed, frames.from_logger), (WireError,),
                 (*FRAMES, *ENTRIES), (encode(frames.Following(3)),)),
+        Decoder("requests to the logger", Shape.JSON, lambda data: msgspec.json.decode(data, type=admin.Redact),
+                UNDECODABLE, (admin.Redact,)),
+        Decoder("the logger's replies", Shape.JSON, lambda data: msgspec.json.decode(data, type=admin.Reply),
+                UNDECODABLE, (admin.Done, admin.Refused)),
     ]  # fmt: skip
 
 
@@ -227,6 +232,9 @@ def _of_files(folder: Path) -> list[Decoder]:
                 (b"bbb\nccc\n",)),
         Decoder("history of lines", Shape.BYTES,
                 read(path, lambda: history.BoundedHistory(path, 50).load_history_strings()), (), (), (b"a\\nb\nc\n",)),
+        Decoder("numbers of a log", Shape.BYTES,
+                read(path, lambda: (numbered_lines.first_number(path), numbered_lines.last_number(path))), (), (),
+                (b"1; 1 Dec 2026 14:00:00; aaa; ::1; 0\n2; torn",)),
         Decoder("known servers", Shape.BYTES,
                 lambda data: find_pin(data.decode("utf-8", "replace").splitlines(), "h:1"), (), (),
                 (b"h:1 sha256:abc\n",)),
