@@ -122,7 +122,9 @@ def test_hangup_rereads_credentials_and_limits(tmp_path: Path) -> None:
         assert ccc.ask("msgto", to="bbb", text="x" * 11)["code"] == "text_too_long"
         bbb.close()
         with WireClient(server.port) as again:
-            assert again.ask("resume", token=token, after=0)["code"] == "session_expired"
+            denied = again.ask("resume", token=token, after=0)
+            assert denied["code"] == "invalid_password"
+            assert denied["text"] == "Your password has been changed. Please sign in with the new one."
             assert again.ask("login", user="bbb", password="123")["code"] == "invalid_password"
             again.login("bbb", "456")
 

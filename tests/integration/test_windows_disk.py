@@ -119,7 +119,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A data directory on a disk of 16 MiB."""
     data = tmp_path / "data"
     data.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tessenger-test", str(data)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "tessenger-test", str(data)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("only root, where it may mount, can make a small disk")
     yield data
