@@ -6,6 +6,7 @@ Nothing here sleeps to let things happen: a test waits, with a deadline, until t
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -59,7 +60,10 @@ class PtyTerminal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.child.close(force=True)
+        if self.child.isalive():  # pexpect would try gentler signals first, and give up soon on a busy machine
+            self.child.kill(signal.SIGKILL)
+            self.child.wait()
+        self.child.close()
 
     def type(self, text: str) -> None:
         """Press keys."""
