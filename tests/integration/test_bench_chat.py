@@ -39,28 +39,30 @@ def bench(folder: Path, *options: str, seconds: float = 55) -> str:
 def test_loads_are_measured_side_by_side(tmp_path: Path) -> None:
     """Our server and the naive one: a table, a chart and all figures."""
     chart, results = tmp_path / "chart.svg", tmp_path / "results.json"
-    only = ["--only", "direct1,group8,paced"]
+    only = ["--only", "direct1,paced"]
     printed = bench(
         tmp_path, "--loads", "--servers", f"Tessenger,{NAIVE}", *only, "--chart", str(chart), "--results", str(results)
     )
     figures = json.loads(results.read_text())["loads"]
     assert [(f["server"], f["load"]) for f in figures] == [
-        (server, load) for server in ("Tessenger", NAIVE) for load in ("direct1", "paced", "group8")
+        (server, load) for server in ("Tessenger", NAIVE) for load in ("direct1", "paced")
     ]
     assert all(figure["cpu"] > 0 and figure["rate"] > 0 for figure in figures)
     assert all(0 < f["p50"] <= f["p99"] for f in figures if f["load"] == "paced")
     assert f"| {NAIVE} |" in printed
     words = {element.text for element in ElementTree.parse(chart).iter()}  # noqa: S314 we have just written it
-    assert {"Tessenger", NAIVE, "direct, window 1", "group of 500, window 8"} <= words
+    assert {"Tessenger", NAIVE, "direct, window 1"} <= words
 
 
 def test_what_is_not_installed_is_left_out_and_named(tmp_path: Path) -> None:
-    """A run without it is still a run."""
-    program = tmp_path / "none"
-    servers = ["--servers", f"{NAIVE},miniircd", "--miniircd", str(program), "--only", "direct1"]
-    printed = bench(tmp_path, "--loads", *servers)
+    """A run without it is still a run. A group of 500 is more than the naive server stands on a busy machine."""
+    program, chart = tmp_path / "none", tmp_path / "chart.svg"
+    servers = ["--servers", "Tessenger,miniircd", "--miniircd", str(program), "--only", "group8"]
+    printed = bench(tmp_path, "--loads", *servers, "--chart", str(chart))
     assert "Left out: miniircd, as it is not installed." in printed
-    assert f"| {NAIVE} |" in printed
+    assert "| Tessenger |" in printed
+    words = {element.text for element in ElementTree.parse(chart).iter()}  # noqa: S314 we have just written it
+    assert {"Tessenger", "group of 500, window 8"} <= words
 
 
 @pytest.mark.slow
